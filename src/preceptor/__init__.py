@@ -1,0 +1,38 @@
+"""Preceptor trains neural networks on PyTorch, by name or from your own code, and reports what happened.
+
+Importing this package imports nothing else; each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from preceptor import catalogue, errors
+    from preceptor.run import Evaluation, Run, load, train
+    from preceptor.training import Callback, Experiment, History
+
+__all__ = ["Callback", "Evaluation", "Experiment", "History", "Run", "catalogue", "errors", "load", "train"]
+
+_HOMES = {
+    "Callback": "training",
+    "Evaluation": "run",
+    "Experiment": "training",
+    "History": "training",
+    "Run": "run",
+    "load": "run",
+    "train": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("catalogue", "errors"):
+        return importlib.import_module(f"preceptor.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"preceptor.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'preceptor' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

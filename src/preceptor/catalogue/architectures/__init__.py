@@ -1,0 +1,7 @@
+"""Architectures: whole networks by name, built for the shape of one example and a number of outputs."""
+
+from preceptor.catalogue.architectures.lenet import LeNet5
+from preceptor.catalogue.architectures.linear import Linear
+from preceptor.catalogue.architectures.mlp import MLP
+
+__all__ = ["MLP", "LeNet5", "Linear"]

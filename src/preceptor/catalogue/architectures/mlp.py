@@ -1,0 +1,69 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from preceptor.catalogue._checks import check_count, check_number
+from preceptor.catalogue._registry import registered
+from preceptor.catalogue.activations import make_activation
+from preceptor.catalogue.architectures._common import Init, check_sizes, initialize
+from preceptor.errors import ConfigError
+
+__all__ = ["MLP"]
+
+
+def _widths(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(hidden, (str, bytes)) or not isinstance(hidden, (int, Sequence)):
+        raise ConfigError(
+            "mlp: hidden is not usable",
+            expected="the width of the hidden layer, or a list of widths",
+            received=f"hidden={hidden!r}",
+            hint="hidden=[128, 64]",
+        )
+    widths = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+    return tuple(check_count("mlp", "hidden", width) for width in widths)
+
+
+@registered(
+    kind="architecture",
+    name="mlp",
+    aliases=("multilayer-perceptron", "feedforward", "fully-connected"),
+    formula="h₀ = x; h_l = f(W_l h_{l−1} + b_l) for each width in hidden; z = W h + b; dropout after each f",
+    shapes="(N, …) → (N, outputs); the example is flattened first",
+    when="tables and other inputs without order between neighbours",
+    pitfalls="ignores that neighbouring pixels belong together; depth beyond a few layers needs "
+    "normalisation",
+    source="Rumelhart, Hinton and Williams, Learning Representations by Back-propagating Errors, 1986",
+    differs="init=None keeps torch's start, uniform in ±1/√fan_in; scikit-learn and Keras start with "
+    "Glorot's",
+    example=">>> sum(p.numel() for p in get('mlp', (64,), 10).parameters())\n9610",
+)
+class MLP(nn.Sequential):
+    """Multilayer perceptron: fully connected layers with an activation between them."""
+
+    def __init__(
+        self,
+        inputs: Sequence[int],
+        outputs: int,
+        hidden: int | Sequence[int] = (128,),
+        activation: str | nn.Module | Callable[[], nn.Module] = "relu",
+        dropout: float = 0.0,
+        init: Init = None,
+    ) -> None:
+        shape, width = check_sizes("mlp", inputs, outputs)
+        dropout = check_number("mlp", "dropout", dropout, 0.0, 1.0)
+        super().__init__()
+        self.sizes: tuple[int, ...] = (width, *_widths(hidden), outputs)
+        if len(shape) != 1:
+            self.append(nn.Flatten())
+        for fan_in, fan_out in pairwise(self.sizes[:-1]):
+            self.append(nn.Linear(fan_in, fan_out))
+            self.append(make_activation(activation))
+            if dropout:
+                self.append(nn.Dropout(dropout))
+        self.append(nn.Linear(self.sizes[-2], outputs))
+        initialize(self, init)

@@ -1,0 +1,41 @@
+"""The command line: one file a verb. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+
+from preceptor.cli import _catalogue, _compare, _eject, _env, _evaluate, _predict, _train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="preceptor",
+    help="Train neural networks on PyTorch, by name or from your own code, and see what happened.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(_train.train)
+app.command("evaluate")(_evaluate.evaluate)
+app.command("predict")(_predict.predict)
+app.command("compare")(_compare.compare)
+app.command("eject")(_eject.eject)
+app.command("catalogue")(_catalogue.catalogue)
+app.command("env")(_env.env)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; an error of ours is one message and exit code 2."""
+    from preceptor.errors import PreceptorError
+
+    try:
+        return app(args=arguments)
+    except PreceptorError as error:
+        console = importlib.import_module("rich.console").Console(stderr=True)
+        importlib.import_module("preceptor.report.terminal").show_error(error, console)
+        sys.exit(2)

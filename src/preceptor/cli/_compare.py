@@ -1,0 +1,35 @@
+"""``preceptor compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["compare"]
+
+
+def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")]) -> None:
+    """Show which settings of some runs differ, and their results side by side."""
+    from preceptor.errors import ConfigError
+    from preceptor.report.compare import compare as compare_runs
+    from preceptor.report.terminal import table
+    from preceptor.training import RunFolder
+
+    if len(runs) < 2:
+        raise ConfigError(
+            "one run cannot be compared", expected="two or more run folders", received=str(runs[0])
+        )
+    found = compare_runs([RunFolder(run) for run in runs])
+    differences = [(key, *map(str, values)) for key, values in found.settings.items()]
+    typer.echo(table(differences or [("(none differ)", *["" for _ in runs])], ("setting", *found.runs)))
+    typer.echo("")
+    results = [(name, *(_number(v) for v in values)) for name, values in found.metrics.items()]
+    typer.echo(table(results, ("at the best epoch", *found.runs)))
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
+def _number(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "–" if value is None else str(value)

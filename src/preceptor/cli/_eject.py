@@ -1,0 +1,14 @@
+"""``preceptor eject``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["eject"]
+
+
+def eject(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Print a run as a plain PyTorch script that gives the same weights."""

@@ -1,0 +1,35 @@
+"""``preceptor evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="New data with known targets; default: the run's own.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="Which of the run's own examples: test, val or train.")] = "test",
+    model: Annotated[
+        str | None, typer.Option(help="Leave to run your own model's code: file.py:Name.")
+    ] = None,
+) -> None:
+    """Measure a run's best weights; every look at the test set is counted."""
+    from preceptor.errors import ConfigError
+    from preceptor.report.terminal import line
+    from preceptor.run import load
+    from preceptor.training.build import import_model
+
+    if data is None and on not in ("test", "val", "train"):
+        raise ConfigError("unknown part", expected="test, val or train", received=repr(on))
+    loaded = load(run, model=import_model(model) if model else None)
+    found = loaded.evaluate(str(data) if data else on)
+    typer.echo(line(found.part[:8], str(found)))
+    for name, value in {"loss": found.loss, **found.metrics}.items():
+        typer.echo(line("", f"{name:<16}{value:.4f}"))

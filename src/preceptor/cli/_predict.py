@@ -1,0 +1,49 @@
+"""``preceptor predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    data: Annotated[Path, typer.Argument(help="New examples, in the form of the training data.")],
+    out: Annotated[Path | None, typer.Option(help="Write the CSV here; default: standard output.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Leave to run your own model's code: file.py:Name.")
+    ] = None,
+) -> None:
+    """Predict for new examples; CSV with a row for each."""
+    import csv
+    import io
+
+    from preceptor.run import load
+    from preceptor.training.build import import_model
+    from preceptor.training.storage import write_text
+
+    loaded = load(run, model=import_model(model) if model else None)
+    predictions = loaded.predict(str(data))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if loaded.task.name == "classification":
+        sure = loaded.predict_proba(str(data)).max(axis=1)
+        writer.writerow(["row", "prediction", "probability"])
+        writer.writerows(
+            [i, p, f"{s:.4f}"] for i, (p, s) in enumerate(zip(predictions, sure, strict=True), 1)
+        )
+    else:
+        columns = predictions.reshape(len(predictions), -1)
+        names = (
+            ["prediction"] if columns.shape[1] == 1 else [f"prediction_{i}" for i in range(columns.shape[1])]
+        )
+        writer.writerow(["row", *names])
+        writer.writerows([i, *row] for i, row in enumerate(columns.tolist(), 1))
+    if out:
+        write_text(out, text.getvalue())
+    else:
+        typer.echo(text.getvalue(), nl=False)

@@ -1,0 +1,94 @@
+"""What ``preceptor train`` does, apart from the parsing of its options, so that ``--help`` stays quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from preceptor.errors import ConfigError
+from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
+from preceptor.run import Run, train
+from preceptor.training import Callback, Experiment, Problem
+from preceptor.training.experiment import parse_assignments
+
+__all__ = ["Request", "perform"]
+
+_INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line of a training, parsed."""
+
+    data: str | None
+    chosen: dict[str, Any]
+    settings: list[str]
+    out: Path | None
+    resume: Path | None
+    test: bool
+
+
+def perform(request: Request) -> int:
+    """Train as requested, print what happens, and return the exit code."""
+    console = Console(highlight=False)
+    settings = parse_assignments(request.settings)
+    experiment, data = _start(request)
+    run = train(
+        data=data,
+        experiment=experiment,
+        settings=settings,
+        out=request.out,
+        resume=request.resume or False,
+        attend=lambda run: _begin(run, console),
+        **{k: v for k, v in request.chosen.items() if v is not None},
+    )
+    return _conclude(run, console, test=request.test)
+
+
+def _start(request: Request) -> tuple[Experiment | None, str | None]:
+    if request.data is not None and request.data.endswith(".toml"):
+        return Experiment.read(Path(request.data)), None
+    if request.data is None and request.resume is None:
+        raise ConfigError(
+            "nothing to train on",
+            expected="a built-in set, a file, a folder or an experiment.toml",
+            received="no data",
+            hint="preceptor train digits",
+        )
+    return None, request.data
+
+
+def _begin(run: Run, console: Console) -> list[Callback]:
+    if run.prepared is not None:
+        _say(console, "data", describe_data(run.prepared))
+        for note in run.prepared.dataset.notes:
+            _say(console, "", note)
+    if isinstance(run.predictor, Problem):
+        _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
+    return [EpochTable(console)]
+
+
+def _conclude(run: Run, console: Console, *, test: bool) -> int:
+    assert run.folder is not None  # noqa: S101 - the command line always writes a run
+    if run.status == "interrupted":
+        _say(console, "saved", f"{run.folder.path}; go on with: preceptor train --resume {run.folder.path}")
+        return _INTERRUPTED
+    if run.status == "diverged":
+        lower = run.experiment.optimizer.options.get("lr", 1e-3) / 10
+        _say(
+            console,
+            "diverged",
+            "the loss is no longer a finite number; the best weights are kept\n"
+            f"try a smaller learning rate, --lr {lower:g}, or --set training.max_grad_norm=1",
+        )
+    if test and run.feeds and run.feeds.test is not None and not run.ledger:
+        _say(console, "test", str(run.test()))
+    _say(console, "report", str(run.report()))
+    return 1 if run.status == "diverged" else 0
+
+
+def _say(console: Console, label: str, text: str) -> None:
+    console.print(line(label, text), markup=False, soft_wrap=True)

@@ -1,0 +1,78 @@
+"""The last step of every source: targets are checked and named, and the fingerprint is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from preceptor.data._dataset import Array, Dataset, Table, fingerprint
+from preceptor.data._targets import check_classes, class_names, clean, codes, infer
+from preceptor.errors import DataError
+
+__all__ = ["assemble", "named_targets"]
+
+
+def assemble(
+    *,
+    name: str,
+    origin: str,
+    kind: str,
+    inputs: Array | Table | torch.Tensor,
+    targets: Any,
+    names: Sequence[str] = (),
+    target_name: str | None = None,
+    feature_names: tuple[str, ...] = (),
+    part: Array | None = None,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Make a `Dataset`: infer what the targets are, name the classes, take the fingerprint.
+
+    Where the source gives ``names``, they are the classes in the order of their indices. All else is as in
+    `Dataset`.
+
+    Raises:
+        DataError: the targets are unusable, or not as many as the inputs.
+    """
+    y = clean(targets)
+    if len(inputs) != len(y):
+        raise DataError(
+            "inputs and targets differ in length",
+            expected="one target for each example",
+            received=f"{len(inputs):,} inputs, {len(y):,} targets",
+        )
+    if len(y) == 0:
+        raise DataError("the data are empty", expected="examples", received="0 rows")
+    y = named_targets(y, names)
+    target_kind, note = infer(y, table=kind == "table")
+    classes: tuple[str, ...] = ()
+    if target_kind == "categories":
+        classes = tuple(names) or class_names(y)
+    check_classes(y, target_kind)
+    return Dataset(
+        name=name,
+        kind=kind,
+        inputs=inputs,
+        targets=y,
+        target_kind=target_kind,
+        target_name=target_name,
+        feature_names=feature_names,
+        classes=classes,
+        part=part,
+        notes=(*notes, note),
+        origin=origin,
+        fingerprint=fingerprint(inputs, y),
+    )
+
+
+def named_targets(targets: Array, names: Sequence[str]) -> Array:
+    """Return each class index's name; targets that are no indices, or have no names, stay as they are.
+
+    Raises:
+        DataError: an index has no name.
+    """
+    if not names or targets.ndim != 1 or targets.dtype.kind not in "iU":
+        return targets
+    return np.asarray(names, dtype=np.str_)[codes(targets, tuple(names))]

@@ -1,0 +1,199 @@
+"""NumPy archives (.npz): plain arrays under the usual names, or JPEG streams; never Python objects."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preceptor.data._arrays import Inputs, as_inputs, as_targets
+from preceptor.data._assemble import assemble, named_targets
+from preceptor.data._dataset import Array, Dataset
+from preceptor.data._files import missing_file, plain_name
+from preceptor.data._folder import PARTS
+from preceptor.data._images import decode, stack
+from preceptor.errors import DataError
+
+__all__ = ["read_archive", "read_npz"]
+
+_INPUTS = ("x", "data", "images", "image", "inputs", "input", "features")
+_TARGETS = ("y", "labels", "label", "target", "targets")
+_CLASSES = ("class_names", "classes", "target_names")
+_STREAM = ("jpeg", "offset")
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """What a .npz holds: inputs, targets where there are any, class and feature names, parts, all keys."""
+
+    inputs: Inputs
+    targets: Array | None
+    names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    part: Array | None
+    keys: tuple[str, ...]
+
+
+def read_npz(path: Path, *, name: str | None, origin: str) -> Dataset:
+    """Read a .npz file with inputs and targets, whole or in parts.
+
+    Inputs are called x, X, data, images, image or inputs, targets y, labels, label, target or targets,
+    with a part's name before or after: ``x_train``, ``test_label``. JPEG streams are called
+    ``<part>_jpeg`` and ``<part>_offset``; ``class_names`` gives the classes their names.
+
+    Raises:
+        DataError: no such file, damaged, Python objects inside, or no inputs or targets found.
+    """
+    archive = read_archive(path)
+    if archive.targets is None:
+        raise DataError(
+            f"{str(path)!r} holds no targets",
+            expected="an array called " + ", ".join(_TARGETS),
+            received="arrays " + ", ".join(archive.keys),
+        )
+    inputs = archive.inputs
+    return assemble(
+        name=name or plain_name(path),
+        origin=origin,
+        kind=inputs.kind,
+        inputs=inputs.values,
+        targets=archive.targets,
+        names=archive.names,
+        feature_names=archive.feature_names,
+        part=archive.part,
+        notes=inputs.notes,
+    )
+
+
+def read_archive(path: Path, shape: tuple[int, ...] | None = None) -> Archive:
+    """Read what a .npz holds, its parts one after the other; targets may be absent.
+
+    Arguments:
+        path: of the file.
+        shape: (C, H, W) that JPEG streams are brought to; by default their most common size.
+    """
+    arrays = _members(path)
+    roles = _roles(arrays)
+    parts: list[str | None] = [part for part in ("train", "val", "test") if part in roles]
+    parts = parts or [None] * (None in roles)
+    if not parts:
+        raise DataError(
+            f"{str(path)!r} holds no inputs under a usual name",
+            expected="x and y, images and labels, x_train and y_train, train_image and train_label, …",
+            received="arrays " + ", ".join(arrays),
+        )
+    xs, ys = [], []
+    for part in parts:
+        found = roles[part]
+        x: Any = _streams(found, part, path) if "jpeg" in found else found["x"]
+        y = as_targets(found["y"]) if "y" in found else None
+        if y is not None and len(x) != len(y):
+            raise DataError(
+                f"{str(path)!r}: inputs and targets{f' of {part}' if part else ''} differ in length",
+                received=f"{len(x):,} inputs, {len(y):,} targets",
+            )
+        xs.append(x)
+        ys.append(y)
+    names, features = _strings(arrays, _CLASSES), _strings(arrays, ("feature_names",))
+    known = [y for y in ys if y is not None]
+    targets = named_targets(np.concatenate(known), names) if len(known) == len(ys) else None
+    marks = np.repeat(np.array(parts), [len(x) for x in xs]) if len(parts) > 1 else None
+    return Archive(_joined(xs, roles[parts[0]], path, shape), targets, names, features, marks, tuple(arrays))
+
+
+def _members(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        raise missing_file(path)
+    with path.open("rb") as stream:
+        magic = stream.read(2)
+    if magic != b"PK":
+        raise DataError(
+            f"{str(path)!r} is no .npz file",
+            expected="a zip archive, as np.savez writes it",
+            received=f"it starts with {magic!r}" if magic else "an empty file",
+        )
+    key = ""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {}
+            for key in archive.files:
+                arrays[key] = np.asarray(archive[key])
+            return arrays
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{str(path)!r}: the array {key!r} holds Python objects",
+                expected="plain arrays of numbers or text",
+                received="pickled data, which is not read because it can run code",
+                hint="save it again with a plain dtype, such as array.astype(str) or np.stack(list(array))",
+            ) from error
+        raise DataError(
+            f"{str(path)!r} is a damaged .npz file" + (f" (array {key!r})" if key else ""),
+            received=str(error),
+            hint="fetch or save the file again",
+        ) from error
+
+
+def _roles(arrays: Mapping[str, Array]) -> dict[str | None, dict[str, Any]]:
+    """Sort the arrays by part and by role: x, y, jpeg, offset; keep the parts that have inputs."""
+    found: dict[str | None, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        part, word = _read_key(key.lower())
+        role = "x" if word in _INPUTS else "y" if word in _TARGETS else word if word in _STREAM else None
+        if role and array.ndim > 0:
+            found.setdefault(part, {}).setdefault(role, array)
+            if word in ("images", "image"):
+                found[part]["images"] = True
+    return {part: roles for part, roles in found.items() if "x" in roles or {"jpeg", "offset"} <= set(roles)}
+
+
+def _read_key(key: str) -> tuple[str | None, str]:
+    head, _, tail = key.partition("_")
+    if tail and head in PARTS:
+        return PARTS[head], tail
+    front, _, last = key.rpartition("_")
+    if front and last in PARTS:
+        return PARTS[last], front
+    return None, key
+
+
+def _streams(found: Mapping[str, Array], part: str | None, path: Path) -> list[Array]:
+    stream, offset = found["jpeg"].tobytes(), found["offset"].astype(np.int64)
+    if offset.ndim != 1 or len(offset) < 2 or (np.diff(offset) <= 0).any() or offset[-1] > len(stream):
+        raise DataError(
+            f"{str(path)!r}: the offsets of the JPEG streams do not fit",
+            expected=f"rising positions within {len(stream):,} bytes",
+            received=f"{len(offset)} positions" + (f" up to {offset.max():,}" if offset.size else ""),
+        )
+    where = f"{str(path)!r}, {part or 'all'}: image"
+    return [decode(stream[offset[i] : offset[i + 1]], f"{where} {i}") for i in range(len(offset) - 1)]
+
+
+def _joined(xs: list[Any], first: Mapping[str, Any], path: Path, shape: tuple[int, ...] | None) -> Inputs:
+    if "jpeg" in first:
+        values, notes = stack([image for x in xs for image in x], shape=shape)
+        return Inputs("images", values, notes)
+    if len({x.shape[1:] for x in xs}) > 1:
+        shapes = ", ".join(str(x.shape) for x in xs)
+        raise DataError(f"{str(path)!r}: the parts differ in shape", expected="one shape", received=shapes)
+    return as_inputs(np.concatenate(xs), images=bool(first.get("images")), named=f"{str(path)!r}: inputs")
+
+
+def _strings(arrays: Mapping[str, Array], keys: tuple[str, ...]) -> tuple[str, ...]:
+    for key in keys:
+        if key in arrays and arrays[key].ndim == 1 and arrays[key].dtype.kind == "U":
+            return tuple(arrays[key].tolist())
+    return ()

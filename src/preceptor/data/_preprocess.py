@@ -1,0 +1,214 @@
+"""`Preprocessor`: all that is fitted on the training rows, saved with a run and applied to new data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from preceptor.data._dataset import Array, Dataset, Table
+from preceptor.data._scaler import PassThrough, Scaler
+from preceptor.data._table_encoder import TableEncoder
+from preceptor.data._target_coder import ClassCoder, NumberCoder, fit_targets
+from preceptor.data._targets import retarget
+from preceptor.errors import CheckpointError, ConfigError, DataError
+
+__all__ = ["Preprocessor"]
+
+_SCALES = ("standard", "none")
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """Turns raw inputs and targets into tensors, by what the training rows showed.
+
+    Images are standardised per channel, vectors and number columns per feature: (x − μ)/σ with μ and σ
+    of the training rows, 0 where σ is 0. Missing numbers become μ, and a feature of their own marks them
+    where training rows had gaps. Categories become one-hot features, all 0 for values that training rows
+    did not have. Tensors of other kinds pass through.
+
+    Attributes:
+        encoder: of the inputs.
+        coder: of the targets.
+        target_name: the target column's name, where it has one.
+
+    Example:
+        >>> import json
+        >>> from preceptor.data import load
+        >>> data = load("iris")
+        >>> fitted = Preprocessor.fit(data, np.arange(0, 150, 2))
+        >>> again = Preprocessor.from_state(json.loads(json.dumps(fitted.to_state())))
+        >>> bool((again.inputs(data.inputs) == fitted.inputs(data.inputs)).all())
+        True
+    """
+
+    encoder: Scaler | TableEncoder | PassThrough
+    coder: ClassCoder | NumberCoder
+    target_name: str | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        dataset: Dataset,
+        rows: Array,
+        *,
+        scale: str = "standard",
+        target_kind: str | None = None,
+        scale_targets: bool = True,
+    ) -> Preprocessor:
+        """Fit on those rows alone.
+
+        Arguments:
+            dataset: the data.
+            rows: indices of the training rows.
+            scale: ``"standard"``, or ``"none"`` to keep the values of inputs (categories are still encoded).
+            target_kind: ``"categories"`` or ``"numbers"``; default: as the data say.
+            scale_targets: standardise numbers that are to be predicted.
+
+        Raises:
+            ConfigError: an unknown ``scale`` or ``target_kind``.
+            DataError: no rows, or values that cannot be scaled.
+        """
+        if scale not in _SCALES:
+            raise ConfigError(
+                "scale is not usable", expected=" or ".join(map(repr, _SCALES)), received=repr(scale)
+            )
+        rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) == 0:
+            raise DataError("there are no training rows", expected="at least one", received="0")
+        dataset = retarget(dataset, target_kind)
+        return cls(
+            _fitted_inputs(dataset, rows, standard=scale == "standard"),
+            fit_targets(dataset, rows, scaled=scale_targets),
+            dataset.target_name,
+        )
+
+    @property
+    def kind(self) -> str:
+        """What kind of inputs it takes: images, vectors, table or tensors."""
+        return self.encoder.kind
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one encoded example, without the batch axis."""
+        return self.encoder.shape
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the encoded features, such as ``"sex=Male"``; empty where they have none."""
+        return self.encoder.features if isinstance(self.encoder, TableEncoder) else self.encoder.names
+
+    @property
+    def target_kind(self) -> str:
+        """``"categories"`` or ``"numbers"``."""
+        return "categories" if isinstance(self.coder, ClassCoder) else "numbers"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Display names of the classes by index; empty for numbers."""
+        return self.coder.classes if isinstance(self.coder, ClassCoder) else ()
+
+    @property
+    def target_offset(self) -> torch.Tensor:
+        """What is subtracted from number targets, (D,) float64; empty for categories."""
+        return torch.from_numpy(self.coder.offset if isinstance(self.coder, NumberCoder) else np.empty(0))
+
+    @property
+    def target_scale(self) -> torch.Tensor:
+        """What number targets are divided by, (D,) float64; empty for categories."""
+        return torch.from_numpy(self.coder.scale if isinstance(self.coder, NumberCoder) else np.empty(0))
+
+    def inputs(self, raw: Any) -> torch.Tensor:
+        """Return raw inputs as a tensor: float32, (N, *input_shape); other kinds of tensor as they are.
+
+        Raises:
+            DataError: another shape or other columns than those trained on.
+        """
+        return self.encoder.apply(raw)
+
+    def targets(self, raw: Any) -> torch.Tensor:
+        """Return raw targets as a tensor: int64 class indices, (N,), or float32 numbers, (N, D).
+
+        Raises:
+            DataError: an unknown class, missing values, or not D numbers.
+        """
+        return self.coder.apply(raw)
+
+    def decode_targets(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Return predicted numbers, (N, D) or (N,) for D = 1, in the targets' original units.
+
+        Raises:
+            ConfigError: the targets are categories.
+        """
+        if isinstance(self.coder, ClassCoder):
+            raise ConfigError("categories have no units to return to", expected="targets that are numbers")
+        return self.coder.invert(encoded)
+
+    def unseen(self, raw: Any) -> dict[str, list[str]]:
+        """Return the category values, by column, that the training rows did not have."""
+        if isinstance(self.encoder, TableEncoder) and isinstance(raw, Table):
+            return self.encoder.unseen(raw)
+        return {}
+
+    def describe(self) -> list[str]:
+        """Say what was fitted, one line for each step."""
+        lines = self.encoder.describe()
+        if isinstance(self.coder, NumberCoder) and ((self.coder.offset != 0) | (self.coder.scale != 1)).any():
+            lines.append("targets are standardised by the training rows; measures are in the original units")
+        return lines
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything as plain data, from which `from_state` gives the same tensors to the bit."""
+        return {
+            "version": _VERSION,
+            "kind": self.kind,
+            "inputs": self.encoder.to_state(),
+            "target_kind": self.target_kind,
+            "targets": self.coder.to_state(),
+            "target_name": self.target_name,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Preprocessor:
+        """Build again what `to_state` described.
+
+        Raises:
+            CheckpointError: the state is incomplete, or of another version.
+        """
+        try:
+            if state["version"] != _VERSION:
+                raise CheckpointError(
+                    "the preprocessing is of another version",
+                    expected=str(_VERSION),
+                    received=str(state["version"]),
+                )
+            return cls(_encoder_from(state), _coder_from(state), state["target_name"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError("the saved preprocessing cannot be read", received=repr(error)) from error
+
+
+def _fitted_inputs(dataset: Dataset, rows: Array, *, standard: bool) -> Scaler | TableEncoder | PassThrough:
+    if isinstance(dataset.inputs, Table):
+        return TableEncoder.fit(dataset.inputs, rows, standard=standard)
+    if isinstance(dataset.inputs, torch.Tensor):
+        return PassThrough(dataset.shape)
+    return Scaler.fit(dataset.kind, dataset.inputs, rows, dataset.feature_names, standard=standard)
+
+
+def _encoder_from(state: dict[str, Any]) -> Scaler | TableEncoder | PassThrough:
+    inputs = cast("dict[str, Any]", state["inputs"])
+    if state["kind"] == "table":
+        return TableEncoder.from_state(inputs)
+    if state["kind"] == "tensors":
+        return PassThrough.from_state(inputs)
+    return Scaler.from_state(state["kind"], inputs)
+
+
+def _coder_from(state: dict[str, Any]) -> ClassCoder | NumberCoder:
+    targets = state["targets"]
+    if state["target_kind"] == "categories":
+        return ClassCoder(tuple(targets["classes"]))
+    return NumberCoder(np.array(targets["offset"], np.float64), np.array(targets["scale"], np.float64))

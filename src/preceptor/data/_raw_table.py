@@ -1,0 +1,182 @@
+"""A table as it was opened: column names, and a reader that makes each column when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from preceptor.data._assemble import assemble
+from preceptor.data._dataset import Array, Column, Dataset, Table
+from preceptor.errors import DataError, UnknownName
+
+__all__ = ["RawTable", "checked_names", "looks_like_identifier", "target_values"]
+
+_ENOUGH = 20  # fewer rows than this tell nothing about a column
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """Names, number of rows, and ``read(name, kind)``, which makes one column.
+
+    Attributes:
+        names: the columns' names, all different.
+        rows: how many rows there are.
+        read: makes the column of that name; its kind is inferred where None is given.
+        row: says where a row stands, such as ``"line 7"``.
+        notes: what was noticed on opening.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    read: Callable[[str, str | None], Column]
+    row: Callable[[int], str]
+    notes: tuple[str, ...] = ()
+
+    def dataset(self, target: str | None, *, name: str, origin: str) -> Dataset:
+        """Return all columns but the target as inputs; rows whose target is missing are left out.
+
+        Raises:
+            DataError: no target was named, there is no other column, or a column cannot be read.
+            UnknownName: the table has no column of the target's name.
+        """
+        if target is None:
+            raise DataError(
+                "a table needs a target: the column to predict",
+                expected="one of " + ", ".join(self.names),
+                received="none",
+                hint=f"target={self.names[-1]!r} (on the command line: --target {self.names[-1]!r})",
+            )
+        if target not in self.names:
+            raise UnknownName("column", target, self.names)
+        goal = self.read(target, None)
+        kept = np.flatnonzero(~goal.missing)
+        if len(kept) == 0:
+            raise DataError(f"the target {target!r} is missing in every row", expected="values to learn from")
+        notes = list(self.notes)
+        if len(kept) < self.rows:
+            first = self.row(int(goal.missing.argmax()))
+            notes.append(
+                f"{self.rows - len(kept):,} rows left out: {target!r} is missing ({first} is the first)"
+            )
+        targets = target_values(Column(goal.name, goal.kind, goal.values[kept]))
+        return self._assembled(kept, targets, target, notes, name=name, origin=origin)
+
+    def with_targets(self, targets: Array, target_name: str | None, *, name: str) -> Dataset:
+        """Return all columns as inputs, with targets from elsewhere."""
+        if len(targets) != self.rows:
+            raise DataError(
+                "inputs and targets differ in length",
+                received=f"{self.rows:,} inputs, {len(targets):,} targets",
+            )
+        return self._assembled(
+            np.arange(self.rows), targets, target_name, self.notes, name=name, origin="arrays"
+        )
+
+    def _assembled(
+        self,
+        rows: Array,
+        targets: Array,
+        target: str | None,
+        notes: Sequence[str],
+        *,
+        name: str,
+        origin: str,
+    ) -> Dataset:
+        table = Table(tuple(self.read(column, None) for column in self.names if column != target)).take(rows)
+        empty = [column.name for column in table.columns if column.missing.all()]
+        table = Table(tuple(column for column in table.columns if column.name not in empty))
+        if not table.columns:
+            raise DataError(
+                "nothing to predict from",
+                expected=f"at least one column with values besides {target!r}",
+                received=", ".join(self.names),
+            )
+        left_out = [f"columns left out, as they are empty: {_listed(empty)}"] if empty else []
+        return assemble(
+            name=name,
+            origin=origin,
+            kind="table",
+            inputs=table,
+            targets=targets,
+            target_name=target,
+            feature_names=table.names,
+            notes=(*notes, *left_out, *_column_notes(table)),
+        )
+
+
+def target_values(column: Column) -> Array:
+    """Return a column as raw targets: str, int64 where every number is whole, else float64.
+
+    Missing ones stay what they are, None or NaN.
+    """
+    values = column.values
+    if column.missing.any():
+        return values
+    if column.kind == "category":
+        return values.astype(np.str_)
+    whole = (values == np.floor(values)).all() and (np.abs(values) < 2**53).all()
+    return values.astype(np.int64) if whole else values
+
+
+def checked_names(header: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the column names, stripped; unnamed ones are numbered.
+
+    Raises:
+        DataError: a name occurs twice, or there are no columns.
+
+    Example:
+        >>> checked_names(["", " price"], "houses.csv")
+        ('column 1', 'price')
+    """
+    names = tuple(cell.strip() or f"column {i}" for i, cell in enumerate(header, 1))
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise DataError(
+            f"{where}: a column name occurs twice",
+            expected="every column with a name of its own",
+            received=", ".join(map(repr, dict.fromkeys(twice))),
+            hint="rename one of them",
+        )
+    if not names:
+        raise DataError(f"{where} has no columns", expected="a target and at least one more column")
+    return names
+
+
+def looks_like_identifier(column: Column) -> bool:
+    """Tell whether a column only numbers or names its rows.
+
+    Text does when no value repeats; whole numbers do when, besides, they run without a gap or the
+    column is called an id. Fewer than 20 values tell nothing.
+    """
+    present = column.values[~column.missing]
+    if len(present) < _ENOUGH or len(set(present.tolist())) < len(present):
+        return False
+    if column.kind == "category":
+        return True
+    if not (present == np.floor(present)).all():
+        return False
+    name = column.name.lower()
+    named = name in ("id", "index", "column 1") or name.endswith(("_id", " id")) or column.name.endswith("Id")
+    return named or present.max() - present.min() + 1 == len(present)
+
+
+def _column_notes(table: Table) -> list[str]:
+    notes = []
+    gaps = [f"{c.name} {int(c.missing.sum()):,}" for c in table.columns if c.missing.any()]
+    if gaps:
+        notes.append(f"missing values: {_listed(gaps)}")
+    if len(table) < 2:
+        return notes
+    constant = [c.name for c in table.columns if len(set(c.values[~c.missing].tolist())) == 1]
+    if constant:
+        notes.append(f"columns with a single value, which tell nothing: {_listed(constant)}")
+    names = [c.name for c in table.columns if looks_like_identifier(c)]
+    if names:
+        notes.append(f"columns that look like identifiers, different in every row: {_listed(names)}")
+    return notes
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")

@@ -1,0 +1,68 @@
+"""Raw image arrays as small PNG files inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preceptor.report.summary import Indexed
+
+__all__ = ["data_uris"]
+
+_SIDE = 64  # pixels; twelve colour images of this size take at most 200 kB
+
+
+def data_uris(images: Indexed, indices: Sequence[int]) -> list[str]:
+    """Return one ``data:image/png`` address per index; an empty one where there is no image to show.
+
+    Values of 8 bits and fractions in [0, 1] are shown as they are; any other range is stretched to black
+    and white over all images together. One channel is grey, three are colour; of other numbers the first.
+
+    Arguments:
+        images: C×H×W or H×W per index.
+        indices: which of them are wanted.
+
+    Example:
+        >>> data_uris(np.zeros((1, 1, 8, 8)), [0])[0][:22]
+        'data:image/png;base64,'
+    """
+    raw = [_channels(images[i]) for i in indices]
+    shown = [image for image in raw if image is not None]
+    if not shown:
+        return [""] * len(raw)
+    low = min(float(image.min()) for image in shown)
+    high = max(float(image.max()) for image in shown)
+    if all(image.dtype == np.uint8 for image in shown):
+        low, high = 0.0, 255.0
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return ["" if image is None else _png(image, low, high) for image in raw]
+
+
+def _channels(image: Any) -> NDArray[Any] | None:
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf":
+        return None
+    array = array if len(array) == 3 else array[:1]
+    if array.dtype == np.uint8:
+        return array
+    return np.clip(np.nan_to_num(array.astype(np.float64)), -1e30, 1e30)
+
+
+def _png(image: NDArray[Any], low: float, high: float) -> str:
+    from PIL import Image
+
+    bright = (image.astype(np.float64) - low) * (255.0 / (high - low) if high > low else 0.0)
+    pixels = np.ascontiguousarray(bright.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,152 @@
+"""One training run as one HTML file that needs nothing else: no script, no font, no network."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preceptor.errors import StorageError
+from preceptor.report import _examples, _view
+from preceptor.report._format import clean, count, label, part_name
+from preceptor.report.figures import draw
+from preceptor.report.summary import Predictions, Summary, worst
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["render", "write"]
+
+SIZE_LIMIT = 500_000
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def printable(value: Any) -> Any:
+        return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+    environment = Environment(
+        loader=PackageLoader("preceptor.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def render(summary: Summary) -> str:
+    """Return the report as an HTML document of less than 500 kB; the same summary gives the same text.
+
+    Example:
+        >>> run = Summary("digits", None, "ten classes", "accuracy", "a CSV file", "failed", [], None, "lr")
+        >>> render(run)[:15], "<h1>digits</h1>" in render(run)
+        ('<!doctype html>', True)
+    """
+    page = _page(summary)
+    return page if len(page.encode()) < SIZE_LIMIT else _page(_shortened(summary))
+
+
+def _shortened(summary: Summary) -> Summary:
+    """Drop what takes the most room: pictures, and all but the first of whatever comes in long lists."""
+    data, model, predictions = summary.data, summary.model, summary.predictions
+    note = "Pictures and the ends of long lists were left out, to keep this file under 500 kB."
+    return replace(
+        summary,
+        settings=tuple(sorted(summary.settings, key=lambda setting: not setting.chosen))[:25],
+        data=replace(data, rows=data.rows[:12], notes=data.notes[:5], features=data.features[:15]),
+        model=replace(model, text=model.text[:500], layers=model.layers[:30]),
+        predictions=predictions and replace(predictions, images=None),
+        versions=dict(list(summary.versions.items())[:12]),
+        notes=(note, *summary.notes[:5]),
+    )
+
+
+def _page(summary: Summary) -> str:
+    facts, data_tables, data_notes = _view.data(summary.data)
+    chosen, defaults, settings_note = _view.settings(summary.settings)
+    return _template().render(
+        name=label(summary.name, 120) or "run",
+        folder=label(summary.folder, 300) if summary.folder else "",
+        verdict=_view.verdict(summary),
+        tiles=_view.tiles(summary),
+        notes=_view.cut(summary.notes),
+        asked=[
+            ("T", "Task", clean(summary.task, 1200)),
+            ("P", "Performance measure", clean(summary.measure, 1200)),
+            ("E", "Experience", clean(summary.experience, 1200)),
+        ],
+        figures=draw(summary),
+        undrawn=_view.undrawn(summary),
+        predictions=_predictions(summary.predictions) if summary.predictions else None,
+        prediction_tables=_view.prediction_tables(summary),
+        facts=facts,
+        data_tables=data_tables,
+        data_notes=data_notes,
+        chosen=chosen,
+        defaults=defaults,
+        settings_note=settings_note,
+        timing=_view.timing(summary),
+        model=summary.model,
+        model_text=clean(summary.model.text, 4000),
+        layers=_view.model(summary.model),
+        versions=[(label(k, 60), label(v, 120)) for k, v in list(summary.versions.items())[:60]],
+    )
+
+
+def _predictions(predictions: Predictions) -> dict[str, Any]:
+    shown, part = len(worst(predictions.losses)), part_name(predictions.part)
+    return {
+        "n": len(predictions),
+        "part": part,
+        "sorts": predictions.kind == "classification",
+        "classes": len(predictions.classes),
+        "cards": _examples.cards(predictions),
+        "table": _examples.table(predictions),
+        "lead": f"The {count(shown)} of {count(len(predictions))} {part} examples with the largest loss.",
+    }
+
+
+def write(summary: Summary, path: str | os.PathLike[str]) -> Path:
+    """Write the report to ``path``, whole or not at all, and return where it is.
+
+    The text goes to a temporary file beside it, is flushed to the disk, and takes the name at the end, so
+    that a report that was there before stays intact until then.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> run = Summary("digits", None, "ten classes", "accuracy", "a CSV file", "failed", [], None, "lr")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(run, Path(folder) / "report.html").name
+        'report.html'
+    """
+    target = Path(path)
+    content = render(summary).encode("utf-8")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            "the report could not be written",
+            expected="a folder with room that can be written to",
+            received=f"{target}: {error.strerror or error}",
+            hint="free some space, or give another path",
+        ) from error
+    return target

@@ -1,0 +1,236 @@
+"""What a report is made from: plain frozen records that any training, ours or another's, can fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preceptor.errors import DataError
+
+__all__ = [
+    "DataSummary",
+    "Feature",
+    "Indexed",
+    "Layer",
+    "ModelSummary",
+    "Predictions",
+    "Setting",
+    "Summary",
+    "TestLook",
+    "Timing",
+    "worst",
+]
+
+WORST_SHOWN = 12
+
+
+class Indexed(Protocol):
+    """Anything that gives one item per example index: an array, a list, or a dict of the few that matter."""
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Feature(NamedTuple):
+    """One input column of a table, as the training part shows it (numbers are None for categories)."""
+
+    name: str
+    kind: str
+    mean: float | None = None
+    std: float | None = None
+    min: float | None = None
+    max: float | None = None
+    missing: int = 0
+
+
+class Layer(NamedTuple):
+    """One leaf module: its path in the model, its type, its output shape or sizes, its parameter count."""
+
+    path: str
+    type: str
+    shape: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of the run: the value in force, the default, and whether the user chose it."""
+
+    key: str
+    value: Any
+    default: Any
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The experience E in numbers.
+
+    Attributes:
+        rows: label and value pairs, such as ``("examples", "1,797")``.
+        class_counts: part, then class name, then number of examples; empty for numbers.
+        notes: what was inferred, dropped or missing.
+        features: one `Feature` per input column; empty for images and tensors.
+    """
+
+    rows: tuple[tuple[str, str], ...] = ()
+    class_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    features: tuple[Feature, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """The model: its name, a description (a line, or the module's repr), its size and its layers."""
+
+    name: str
+    text: str
+    parameters: int
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the model says about one part of the data, example by example.
+
+    Attributes:
+        kind: ``"classification"`` or ``"regression"``.
+        part: which part was predicted, such as ``"val"`` or ``"test"``.
+        target: class indices, or numbers in their original units; shape (N,) or, for numbers, (N, D).
+        predicted: same shape and units as ``target``.
+        losses: the loss of each example, shape (N,).
+        rows: the example's row number in the source, shape (N,).
+        classes: display names of the K classes; empty for numbers.
+        probabilities: shape (N, K), or None.
+        images: raw values C×H×W per example index, asked for at the indices that `worst` gives; or None.
+        units: the unit of the target, or an empty string.
+
+    Raises:
+        DataError: the lengths differ, or ``kind`` is unknown.
+    """
+
+    kind: str
+    part: str
+    target: NDArray[Any]
+    predicted: NDArray[Any]
+    losses: NDArray[Any]
+    rows: NDArray[Any]
+    classes: tuple[str, ...] = ()
+    probabilities: NDArray[Any] | None = None
+    images: Indexed | None = None
+    units: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("classification", "regression"):
+            raise DataError(
+                "predictions are of an unknown kind",
+                expected="'classification' or 'regression'",
+                received=f"kind={self.kind!r}",
+            )
+        lengths = {name: len(getattr(self, name)) for name in ("target", "predicted", "losses", "rows")}
+        if self.probabilities is not None:
+            lengths["probabilities"] = len(self.probabilities)
+        if len(set(lengths.values())) != 1:
+            raise DataError(
+                "predictions of different lengths cannot be shown together",
+                expected="one entry per example in each of " + ", ".join(lengths),
+                received=", ".join(f"{name}: {n}" for name, n in lengths.items()),
+            )
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+@dataclass(frozen=True)
+class TestLook:
+    """What a look at the test set gave.
+
+    Attributes:
+        metrics: values by name; the first is the headline measure.
+        n: number of test examples.
+        looks: how often this test set has been looked at for this run, this look included.
+        interval: the headline measure's 95 % interval, or None.
+    """
+
+    __test__ = False  # the name makes pytest take it for a test class
+
+    metrics: Mapping[str, float]
+    n: int
+    looks: int = 1
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time went.
+
+    Attributes:
+        shares: fraction of the wall time by name (data, forward, backward, step, evaluation, other).
+        step_median_ms, step_p95_ms: milliseconds of one optimisation step.
+        estimated_seconds: what was foretold before training; None where nothing was.
+        actual_seconds: what it took.
+        steps: optimisation steps taken.
+        examples_per_second: training examples per second of training.
+    """
+
+    shares: Mapping[str, float]
+    step_median_ms: float | None
+    step_p95_ms: float | None
+    estimated_seconds: float | None
+    actual_seconds: float
+    steps: int
+    examples_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One training run, as much of it as a person wants to read.
+
+    Attributes:
+        name, folder: the run's name and where it lies.
+        task, measure, experience: what was asked: the task T, the performance measure P, the experience E.
+        status: how the run ended, in words.
+        history: one row per epoch: epoch, train_loss, train_loss_running, val_loss, train_<metric>,
+            val_<metric>, lr, seconds; None, NaN and infinities are gaps.
+        best_epoch: the epoch whose weights were kept, or None.
+        monitor: the history key that decided it, such as ``"val_loss"``.
+
+    Example:
+        >>> one = Summary("digits", None, "ten classes", "accuracy", "1,797 images", "finished",
+        ...               [{"epoch": 1, "train_loss": 0.9, "val_loss": 0.8}], 1, "val_loss")
+        >>> one.history[0]["val_loss"]
+        0.8
+    """
+
+    name: str
+    folder: str | None
+    task: str
+    measure: str
+    experience: str
+    status: str
+    history: Sequence[Mapping[str, float | int | str | None]]
+    best_epoch: int | None
+    monitor: str
+    settings: tuple[Setting, ...] = ()
+    data: DataSummary = field(default_factory=DataSummary)
+    model: ModelSummary = field(default_factory=lambda: ModelSummary("", "", 0))
+    predictions: Predictions | None = None
+    test: TestLook | None = None
+    timing: Timing | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def worst(losses: NDArray[Any], n: int = WORST_SHOWN) -> NDArray[np.intp]:
+    """Return the indices of the n largest losses, largest first; one that is not a number precedes all.
+
+    Example:
+        >>> worst(np.array([0.1, 3.0, float("nan"), 2.0]), n=3).tolist()
+        [2, 1, 3]
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    order = np.argsort(-np.where(np.isnan(values), np.inf, values), kind="stable")
+    return order[:n]

@@ -1,0 +1,166 @@
+"""What a training shows in a terminal: a few lines before, a table that stays, a bar under it, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from preceptor.errors import PreceptorError
+from preceptor.training import Callback, Problem, State
+
+__all__ = ["EpochTable", "describe_data", "describe_model", "line", "show_error"]
+
+_REFRESH = 0.1  # seconds between updates of the bar: each costs as much as a small training step
+
+
+def line(label: str, text: str) -> str:
+    """Return a labelled line; further lines of the text are indented under it.
+
+    Example:
+        >>> line("report", "runs/digits-1/report.html")
+        'report   runs/digits-1/report.html'
+    """
+    return f"{label:<9}" + text.replace("\n", "\n         ")
+
+
+def describe_data(prepared: Any) -> str:
+    """Return one line about examples, classes and split."""
+    dataset, split = prepared.dataset, prepared.split
+    count = f"{len(dataset.targets):,}"
+    shape = prepared.preprocessor.input_shape
+    if dataset.kind == "images":
+        channels, height, width = shape
+        what = f"{count} images {height}×{width}" + (f"×{channels}" if channels > 1 else "")
+    else:
+        what = f"{count} rows · {len(dataset.feature_names)} features"
+    classes = prepared.preprocessor.classes
+    goal = f"{len(classes)} classes" if classes else f"target {dataset.target_name or 'y'}"
+    return f"{what} · {goal} · split {split.text}"
+
+
+def describe_model(problem: Problem, name: str) -> str:
+    """Return one line about the model: name, sizes, parameters.
+
+    The name of a user's own class is shown without its module.
+    """
+    sizes = getattr(problem.model, "sizes", None)
+    shown = name.rpartition(":")[2] + (" " + "-".join(map(str, sizes)) if sizes else "")
+    parameters = list(problem.model.parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    frozen = sum(p.numel() for p in parameters) - trainable
+    return f"{shown} · {trainable:,} parameters" + (f" ({frozen:,} more are frozen)" if frozen else "")
+
+
+def show_error(error: PreceptorError, console: Console) -> None:
+    """Print an error's message in plain words."""
+    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+class EpochTable(Callback):
+    """Prints a row an epoch, which stays, and keeps a progress bar under the rows in a terminal."""
+
+    order = 100
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar: Progress | None = None
+        self._columns: list[str] = []
+        self._drawn = 0.0
+
+    def on_train_begin(self, state: State) -> None:
+        """Print the head, and the rows of the epochs before a resume; start the bar."""
+        problem = state.problem
+        metric = next(iter(problem.task.metrics), None)
+        part = "val" if problem.val is not None else "train"
+        self._columns = ["epoch", "train_loss" if problem.probe else "train_loss_running"]
+        self._columns += [f"{part}_loss"] if part == "val" else []
+        self._columns += [f"{part}_{metric}"] if metric and (problem.val or problem.probe) else []
+        self._columns += ["lr", "seconds"]
+        names = ["s" if c == "seconds" else c for c in self._columns]
+        self._print("  ".join(f"{n:>{_width(c)}}" for n, c in zip(names, self._columns, strict=True)))
+        for row in state.history:
+            self._print(self._row(row))
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._task = self._bar.add_task(self._title(state), total=state.epochs * len(problem.train))
+            self._bar.start()
+
+    def on_batch_end(self, state: State) -> None:
+        """Move the bar, ten times a second at most."""
+        if self._bar is not None and perf_counter() - self._drawn > _REFRESH:
+            self._drawn = perf_counter()
+            done = state.epoch * len(state.problem.train) + state.batch
+            self._bar.update(self._task, completed=done, description=self._title(state))
+
+    def on_epoch_end(self, state: State) -> None:
+        """Print the epoch's row; the last one says why it is the last."""
+        row = self._row(state.history[-1])
+        if state.stop:
+            reason = "stopped" if state.stop == "early stopping" else state.stop
+            row += f"   ← {reason}; best = {state.best_epoch}"
+        self._print(row)
+
+    def on_train_end(self, state: State) -> None:
+        """Take the bar away; say so if the training was stopped within an epoch."""
+        self._close()
+        if state.batch:
+            self._print(f"         ← {state.stop} at step {state.step}, within epoch {state.epoch + 1}")
+
+    def on_exception(self, state: State) -> None:
+        """Take the bar away, so that the message is seen."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _title(self, state: State) -> str:
+        return f"epoch {min(state.epoch + 1, state.epochs)}/{state.epochs}"
+
+    def _row(self, row: dict[str, Any]) -> str:
+        return "  ".join(f"{_cell(c, row.get(c)):>{_width(c)}}" for c in self._columns)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _width(column: str) -> int:
+    return {"epoch": 5, "lr": 8, "seconds": 5}.get(column, max(len(column), 8))
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if column == "epoch":
+        return str(value)
+    if column == "lr":
+        return f"{value:.1e}"
+    if column == "seconds":
+        return f"{value:.1f}"
+    return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.3e}"
+
+
+def table(rows: Iterable[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+    """Return rows under heads as text with aligned columns.
+
+    Example:
+        >>> print(table([("lr", "0.1", "0.01")], ("setting", "a", "b")))
+        setting  a    b
+        lr       0.1  0.01
+    """
+    lines = [heads, *rows]
+    widths = [max(len(cells[i]) for cells in lines) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip() for cells in lines
+    )

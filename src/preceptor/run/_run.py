@@ -1,0 +1,355 @@
+"""`Run`: a training that is over, or under way, and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from preceptor import catalogue, data, tasks
+from preceptor.data import Part, Prepared, Preprocessor
+from preceptor.data.batches import Batches
+from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.training.build import Objects, choose_device
+from preceptor.training.evaluate import evaluate, outputs
+from preceptor.training.experiment import Experiment
+from preceptor.training.feeds import Feeds, Signature, in_order
+from preceptor.training.folder import RunFolder
+from preceptor.training.history import History
+from preceptor.training.inputs import Inputs, make_feeds
+from preceptor.training.manifest import now
+from preceptor.training.problem import Predictor
+from preceptor.training.state import State
+
+__all__ = ["Evaluation", "Run", "load"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a look at some examples showed.
+
+    Attributes:
+        part: which examples: ``"test"``, ``"val"``, ``"train"`` or a file's name.
+        n: how many.
+        loss: their mean loss.
+        metrics: the task's metrics by name, the headline measure first.
+        interval: a 95 % interval for the headline measure.
+        looks: how often the test set has been looked at, this time included; 0 for other parts.
+    """
+
+    part: str
+    n: int
+    loss: float
+    metrics: dict[str, float]
+    interval: tuple[float, float] | None
+    looks: int = 0
+
+    def __str__(self) -> str:
+        (name, value), *_ = self.metrics.items()
+        low, high = self.interval or (float("nan"), float("nan"))
+        look = f"{_ordinal(self.looks)} look at the test set; " if self.looks else ""
+        warning = ""
+        if self.looks > 1:
+            warning = "\n         what is chosen after looking at the test set is no longer tested by it"
+        return f"{name} {value:.3f} ({look}95 % interval {low:.3f}–{high:.3f}, n = {self.n:,}){warning}"
+
+
+@dataclass
+class Run:
+    """A training and its results.
+
+    Attributes:
+        experiment: everything that was chosen, defaults included.
+        predictor: the model with its task; the weights are those of the best epoch once training is over.
+        feeds: where the examples come from; None for a run that was loaded and not yet asked for data.
+        prepared: the data in memory; None for a user's own loaders.
+        folder: the run's folder; None where nothing is written.
+        chosen: the settings that were given rather than left at their defaults.
+        state: where the training stands.
+    """
+
+    experiment: Experiment
+    predictor: Predictor
+    feeds: Feeds | None = None
+    prepared: Prepared | None = None
+    folder: RunFolder | None = None
+    chosen: set[str] = field(default_factory=set)
+    state: State | None = None
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    preprocessor: Preprocessor | None = None
+    recorded: History | None = None
+
+    def __post_init__(self) -> None:
+        if self.preprocessor is None and self.feeds is not None:
+            self.preprocessor = self.feeds.preprocessor
+        if self.folder:
+            self.ledger = list(self.folder.manifest["ledger"])
+
+    @property
+    def model(self) -> nn.Module:
+        """The trained model."""
+        return self.predictor.model
+
+    @property
+    def task(self) -> tasks.Task:
+        """What is predicted, and how it is measured."""
+        return self.predictor.task
+
+    @property
+    def history(self) -> History:
+        """One row an epoch: ``run.history[-1, "val_loss"]``."""
+        return self.state.history if self.state else self.recorded or History()
+
+    @property
+    def status(self) -> str:
+        """How it ended: finished, early stopping, interrupted, diverged, or a callback's words."""
+        if self.state is None:
+            return str(self.folder.manifest["status"]) if self.folder else "not begun"
+        return self.state.stop or ("finished" if self.state.finished else "running")
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were best by the monitored value, from 1."""
+        if self.state:
+            return self.state.best_epoch
+        index = self.history.best(self.experiment.training.monitor, self.experiment.training.mode)
+        return None if index is None else int(self.history[index, "epoch"])
+
+    def finish(self) -> None:
+        """Write history and weights into the folder, once the loop has ended."""
+        state = self.state
+        if not self.folder or state is None:
+            return
+        self.folder.write("history.csv", state.history.to_csv())
+        self.folder.write_weights("best", state.best_weights or state.weights())
+        if state.last_weights is not None:
+            self.folder.write_weights("last", state.last_weights)
+        self.folder.update_manifest(
+            status=self.status, best_epoch=state.best_epoch, timing=state.clock.summary()
+        )
+
+    def test(self) -> Evaluation:
+        """Measure on the test set, and enter the look into the ledger: later looks say that they are later.
+
+        Raises:
+            DataError: no test examples were held out.
+        """
+        return self.evaluate("test")
+
+    def evaluate(self, on: Any = "val") -> Evaluation:
+        """Measure on a part of the data (``"train"``, ``"val"``, ``"test"``), on a file, or on ``(x, y)``.
+
+        Raises:
+            DataError: there are no such examples, or their targets are missing.
+        """
+        part, batches = self._batches(on)
+        measured = evaluate(self.predictor, batches)
+        loss = measured.pop("loss")
+        output, target = outputs(self.predictor, batches)
+        interval = self.task.interval(output, target)
+        looks = self._enter(part, len(target), measured, interval) if part == "test" else 0
+        return Evaluation(part, len(target), loss, measured, interval, looks)
+
+    def predict(self, x: Any) -> NDArray[Any]:
+        """Predict for new examples: classes as they were called in the data, or numbers in their own units.
+
+        Arguments:
+            x: inputs of the training data's form, or a file or DataFrame with the same columns.
+        """
+        predicted: NDArray[Any] = self.task.predict(self._outputs(x)).numpy()
+        classes = self.preprocessor.classes if self.preprocessor else ()
+        if not classes:
+            return predicted
+        whole = all(name.lstrip("-").isdigit() for name in classes)
+        return np.array([int(name) for name in classes] if whole else classes)[predicted]
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Return each class's probability for new examples: N × classes.
+
+        Raises:
+            ConfigError: the task has no classes.
+        """
+        probabilities = self.task.probabilities(self._outputs(x))
+        if probabilities is None:
+            raise ConfigError("a regression has no class probabilities", hint="run.predict(x)")
+        return probabilities.numpy()
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the report as one HTML file; default: ``report.html`` in the run's folder. Return its path.
+
+        Raises:
+            ConfigError: neither a path nor a run folder.
+        """
+        from preceptor.report import write
+        from preceptor.run._summary import summarize
+
+        if path is None:
+            if self.folder is None:
+                raise ConfigError("the run has no folder", expected="run.report('report.html')")
+            path = self.folder.path / "report.html"
+        return write(summarize(self), Path(path))
+
+    def part(self, name: str) -> Part | None:
+        """Return the prepared examples of ``"train"``, ``"val"`` or ``"test"``; None where there are none."""
+        return getattr(self.prepared, name) if self.prepared else None
+
+    def _outputs(self, x: Any) -> Tensor:
+        if self.preprocessor is not None:
+            raw, _ = data.read_inputs(x, self.preprocessor)
+            inputs = self.preprocessor.inputs(raw)
+        else:
+            inputs = torch.as_tensor(x)
+        if not len(inputs):
+            raise DataError("there is nothing to predict", expected="at least one example", received="none")
+        dummy = torch.zeros(len(inputs), dtype=torch.long)
+        batches = in_order(
+            Part(inputs, dummy, np.arange(len(inputs))), batch_size=64, device=self.predictor.device
+        )
+        assert batches is not None  # noqa: S101 - there is at least one example
+        return outputs(self.predictor, batches)[0]
+
+    def _batches(self, on: Any) -> tuple[str, Batches]:
+        if isinstance(on, str) and on in ("train", "val", "test"):
+            self._ensure_data()
+            assert self.feeds is not None  # noqa: S101 - just made sure
+            batches = {"train": self.feeds.probe, "val": self.feeds.val, "test": self.feeds.test}[on]
+            if on == "train" and self.prepared is not None:
+                batches = in_order(self.prepared.train, batch_size=64, device=self.predictor.device)
+            if batches is None:
+                raise DataError(f"there are no {on} examples", hint=f"hold some out: {on}=0.15")
+            return on, batches
+        if self.preprocessor is None:
+            raise DataError(
+                "a run on your own loaders is evaluated on its own parts", expected="train, val or test"
+            )
+        raw, target = data.read_inputs(on, self.preprocessor)
+        if target is None:
+            raise DataError(
+                "the targets are missing", expected="the column that was predicted", received=str(on)[:80]
+            )
+        x, y = self.preprocessor.inputs(raw), self.preprocessor.targets(target)
+        batches = in_order(Part(x, y, np.arange(len(y))), batch_size=64, device=self.predictor.device)
+        if batches is None:
+            raise DataError("there is nothing to evaluate", expected="at least one example", received="none")
+        return Path(on).name if isinstance(on, str | Path) else "data", batches
+
+    def _ensure_data(self) -> None:
+        if self.feeds is not None:
+            return
+        inputs = Inputs(self.experiment.data.source, own_model=":" in self.experiment.model.name)
+        self.feeds, self.prepared, _ = make_feeds(self.experiment, inputs, self.predictor.device)
+        recorded = self.folder.manifest.get("data") if self.folder else None
+        if recorded and self.prepared and recorded["split"] != self.prepared.split.fingerprint:
+            raise CheckpointError(
+                "the data have changed since the run",
+                expected=f"fingerprint {recorded['split'][:12]}",
+                received=self.prepared.split.fingerprint[:12],
+                hint="restore the data; other data can be evaluated by naming their file",
+            )
+
+    def _enter(self, part: str, n: int, metrics: dict[str, float], interval: Any) -> int:
+        look = len(self.ledger) + 1
+        self.ledger.append(
+            {"look": look, "when": now(), "part": part, "n": n, "metrics": metrics, "interval": interval}
+        )
+        if self.folder:
+            self.folder.update_manifest(ledger=self.ledger)
+        return len(self.ledger)
+
+    def __repr__(self) -> str:
+        where = f" in {self.folder.path}" if self.folder else ""
+        return f"<Run {self.experiment.name}: {self.status}, best epoch {self.best_epoch}{where}>"
+
+
+def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto") -> Run:
+    """Load a run from its folder, with the weights of its best epoch.
+
+    Arguments:
+        folder: the run's folder.
+        model: the model, or what makes it, where the run trained a user's own.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: no run, or damaged files.
+        ConfigError: the run's model is the user's own code and ``model`` was not given.
+    """
+    run_folder = RunFolder(folder)
+    manifest, experiment = run_folder.manifest, run_folder.experiment
+    recorded = manifest["signature"]
+    shape = recorded["input_shape"]
+    signature = Signature(
+        None if shape is None else tuple(shape),
+        recorded["target_kind"],
+        tuple(recorded["classes"]),
+        recorded["dims"],
+    )
+    preprocessor = None
+    if (run_folder.path / "preprocessing.json").exists():
+        preprocessor = Preprocessor.from_state(run_folder.preprocessing)
+    where = choose_device(device)
+    predictor = _predictor(experiment, signature, preprocessor, Objects(model=model), where)
+    try:
+        predictor.model.load_state_dict(run_folder.weights())
+    except RuntimeError as error:
+        raise CheckpointError("the weights do not fit the model", received=str(error)) from error
+    return Run(
+        experiment=experiment,
+        predictor=predictor,
+        folder=run_folder,
+        chosen=set(manifest["chosen"]),
+        preprocessor=preprocessor,
+        recorded=run_folder.history,
+    )
+
+
+def own_model_needed(name: str) -> ConfigError:
+    """Return the error for a run whose model is the user's own code: it is run only when they say so."""
+    return ConfigError(
+        f"this run's model is your own code, {name}",
+        expected="leave to run that code, or the model itself",
+        received="neither",
+        hint=f"--model {name} on the command line, model=… in Python",
+    )
+
+
+def _predictor(
+    experiment: Experiment,
+    signature: Signature,
+    preprocessor: Preprocessor | None,
+    objects: Objects,
+    device: torch.device,
+) -> Predictor:
+    named_loss = ":" not in experiment.loss.name
+    task = tasks.make(
+        experiment.task,
+        target_kind=signature.target_kind,
+        classes=signature.classes,
+        dims=signature.dims,
+        loss=experiment.loss.name if named_loss else None,
+        preprocessor=preprocessor,
+    )
+    if objects.model is not None:
+        made = objects.model
+        model = made if isinstance(made, nn.Module) else made(**experiment.model.options)
+    elif ":" in experiment.model.name:
+        raise own_model_needed(experiment.model.name)
+    else:
+        entry = catalogue.entry(experiment.model.name, "architecture")
+        model = entry.build(signature.input_shape, task.outputs, **experiment.model.options)
+    criterion = catalogue.get(task.loss, kind="loss", **(experiment.loss.options if named_loss else {}))
+    return Predictor(
+        model=model.to(device),
+        task=task,
+        criterion=criterion,
+        precision=experiment.training.precision,
+        device=device,
+    )
+
+
+def _ordinal(n: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(n, f"{n}th")

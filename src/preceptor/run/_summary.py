@@ -1,0 +1,203 @@
+"""From a run to the plain records that the report is made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from preceptor.data import Table
+from preceptor.report.summary import (
+    DataSummary,
+    Feature,
+    Layer,
+    ModelSummary,
+    Predictions,
+    Setting,
+    Summary,
+    TestLook,
+    Timing,
+    worst,
+)
+from preceptor.training.evaluate import outputs
+from preceptor.training.experiment import Experiment
+from preceptor.training.feeds import in_order
+from preceptor.training.manifest import versions
+
+if TYPE_CHECKING:
+    from preceptor.run._run import Run
+
+__all__ = ["summarize"]
+
+_STATUS = {
+    "finished": "finished: all epochs were run",
+    "early stopping": "stopped early: no improvement for as long as patience allows",
+    "interrupted": "interrupted: go on with preceptor train --resume",
+    "diverged": "diverged: the loss was no longer a finite number",
+}
+
+
+def summarize(run: Run) -> Summary:
+    """Return what the report shows of a run; the test set is not looked at for it."""
+    data = _data(run)
+    return Summary(
+        name=run.experiment.name,
+        folder=str(run.folder.path) if run.folder else None,
+        task=_task(run),
+        measure=f"{next(iter(run.task.metrics), run.task.loss)}; the epoch is chosen by {_monitor(run)}",
+        experience=_experience(run),
+        status=_STATUS.get(run.status, run.status),
+        history=run.history.rows,
+        best_epoch=run.best_epoch,
+        monitor=run.experiment.training.monitor,
+        settings=_settings(run),
+        data=data,
+        model=_model(run),
+        predictions=_predictions(run),
+        test=_test(run),
+        timing=_timing(run),
+        versions=run.folder.manifest["versions"] if run.folder else versions(),
+        notes=tuple(run.prepared.preprocessor.describe()) if run.prepared else (),
+    )
+
+
+def _task(run: Run) -> str:
+    target = run.prepared.dataset.target_name if run.prepared else None
+    classes = getattr(run.task, "classes", ())
+    goal = f"one of {len(classes)} classes" if classes else "a number" if run.task.outputs == 1 else "numbers"
+    return f"{run.task.name}: predict {goal}" + (f", {target}" if target else "")
+
+
+def _monitor(run: Run) -> str:
+    settings = run.experiment.training
+    return f"{settings.monitor} ({'smaller' if settings.mode == 'min' else 'larger'} is better)"
+
+
+def _experience(run: Run) -> str:
+    epochs = len(run.history)
+    if run.prepared is None:
+        return f"the user's own batches, {epochs} epochs"
+    split = run.prepared.split
+    return f"{run.prepared.dataset.text}; split {split.text}; {epochs} epochs over {len(split.train):,} examples"
+
+
+def _settings(run: Run) -> tuple[Setting, ...]:
+    defaults = Experiment().flat()
+    return tuple(
+        Setting(key, value, defaults.get(key, "auto"), key in run.chosen)
+        for key, value in run.experiment.flat().items()
+    )
+
+
+def _model(run: Run) -> ModelSummary:
+    layers = tuple(
+        Layer(path or "model", type(module).__name__, _shape(module), _count(module))
+        for path, module in run.model.named_modules()
+        if not list(module.children())
+    )
+    name = run.experiment.model.name.rpartition(":")[2]
+    return ModelSummary(name, repr(run.model), _count(run.model), layers)
+
+
+def _shape(module: nn.Module) -> str:
+    weight = getattr(module, "weight", None)
+    return "×".join(map(str, weight.shape)) if isinstance(weight, torch.Tensor) else ""
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _data(run: Run) -> DataSummary:
+    if run.prepared is None:
+        return DataSummary()
+    dataset, split = run.prepared.dataset, run.prepared.split
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    rows = (
+        ("source", dataset.origin),
+        ("examples", f"{len(dataset):,}"),
+        ("kind", dataset.kind),
+        ("split", split.text),
+        ("fingerprint", dataset.fingerprint[:16]),
+    )
+    counts: dict[str, dict[str, int]] = {}
+    if run.prepared.preprocessor.classes:
+        targets = run.prepared.preprocessor.targets(dataset.targets)
+        names = run.prepared.preprocessor.classes
+        for part, chosen in parts.items():
+            found = np.bincount(targets[torch.from_numpy(chosen)].numpy(), minlength=len(names))
+            counts[part] = dict(zip(names, found.tolist(), strict=True))
+    return DataSummary(rows, counts, tuple(dataset.notes), _features(dataset.inputs, dataset, split.train))
+
+
+def _features(inputs: Any, dataset: Any, train: Any) -> tuple[Feature, ...]:
+    if isinstance(inputs, Table):
+        return tuple(_feature(c.name, c.kind, c.values[train], c.missing[train]) for c in inputs.columns)
+    if dataset.kind != "vectors":
+        return ()
+    names = dataset.feature_names or tuple(f"feature {i}" for i in range(inputs.shape[1]))
+    values = np.asarray(inputs[train])
+    nothing = np.zeros(len(values), dtype=bool)
+    return tuple(_feature(name, "number", values[:, i], nothing) for i, name in enumerate(names))
+
+
+def _feature(name: str, kind: str, values: Any, missing: Any) -> Feature:
+    if kind != "number" or missing.all():
+        return Feature(name, kind, missing=int(missing.sum()))
+    present = values[~missing].astype(np.float64)
+    statistics = (present.mean(), present.std(), present.min(), present.max())
+    return Feature(name, kind, *map(float, statistics), missing=int(missing.sum()))
+
+
+def _predictions(run: Run) -> Predictions | None:
+    """Predict validation, or training where there is none: the test set is left alone."""
+    name = "val" if run.part("val") is not None else "train"
+    part = run.part(name)
+    batches = in_order(part, batch_size=64, device=run.predictor.device)
+    if part is None or batches is None or run.prepared is None:
+        return None
+    output, target = outputs(run.predictor, batches)
+    losses = run.task.example_losses(output, target).numpy()
+    dataset, predicted = run.prepared.dataset, run.task.predict(output)
+    probabilities = run.task.probabilities(output)
+    regression = run.task.name == "regression"
+    images = None
+    if dataset.kind == "images":
+        images = {int(i): np.asarray(dataset.inputs[part.rows[i]]) for i in worst(losses)}  # type: ignore[index]
+    return Predictions(
+        kind="regression" if regression else "classification",
+        part=name,
+        target=(run.task.predict(target) if regression else target).numpy(),
+        predicted=predicted.numpy(),
+        losses=losses,
+        rows=part.rows,
+        classes=tuple(run.prepared.preprocessor.classes),
+        probabilities=None if probabilities is None else probabilities.numpy(),
+        images=images,
+    )
+
+
+def _test(run: Run) -> TestLook | None:
+    if not run.ledger:
+        return None
+    last = run.ledger[-1]
+    interval = last.get("interval")
+    return TestLook(last["metrics"], last["n"], len(run.ledger), tuple(interval) if interval else None)
+
+
+def _timing(run: Run) -> Timing | None:
+    if run.state is None:
+        return None
+    facts = run.state.clock.summary()
+    seconds = sum(row["seconds"] for row in run.history)
+    return Timing(
+        shares=facts["shares"],
+        step_median_ms=facts["step_median_ms"],
+        step_p95_ms=facts["step_p95_ms"],
+        estimated_seconds=run.state.estimated_seconds,
+        actual_seconds=seconds,
+        steps=facts["steps"],
+        examples_per_second=facts["examples"] / seconds if seconds else None,
+    )

@@ -1,0 +1,296 @@
+"""`train`: from names, objects and data to a finished `Run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from preceptor.data import generators
+from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.run._run import Run, own_model_needed
+from preceptor.training.build import Objects, build, choose_device, import_model
+from preceptor.training.callbacks import Callback
+from preceptor.training.checkpoints import Checkpoints
+from preceptor.training.experiment import Block, Experiment
+from preceptor.training.folder import RunFolder
+from preceptor.training.inputs import Inputs, make_feeds
+from preceptor.training.loop import fit
+from preceptor.training.manifest import origin, versions
+from preceptor.training.problem import Problem
+from preceptor.training.state import State
+
+__all__ = ["train"]
+
+_BLOCKS = ("model", "loss", "optimizer", "schedule")
+
+
+def train(
+    model: Any = None,
+    data: Any = None,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    loss: Any = None,
+    optimizer: Any = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    schedule: Any = None,
+    epochs: int | None = None,
+    batch_size: int | str | None = None,
+    max_grad_norm: float | None = None,
+    grad_accumulation: int | None = None,
+    precision: str | None = None,
+    val: Any = None,
+    test: Any = None,
+    monitor: str | None = None,
+    mode: str | None = None,
+    patience: int | None = None,
+    min_delta: float | None = None,
+    seed: int | None = None,
+    deterministic: bool | None = None,
+    device: str | None = None,
+    name: str | None = None,
+    out: Path | str | bool | None = None,
+    resume: bool | Path | str = False,
+    settings: Mapping[str, Any] | None = None,
+    experiment: Experiment | None = None,
+    callbacks: Sequence[Callback] = (),
+    attend: Callable[[Run], Sequence[Callback]] | None = None,
+) -> Run:
+    """Train a network and return the run: history, best weights, and what can be done with them.
+
+    A string, an object or a callable is accepted wherever a block is expected: ``optimizer="adam"``,
+    ``optimizer=torch.optim.Adam``, ``model="mlp"``, ``model=MyNet()``, ``loss=my_function``.
+
+    Arguments:
+        model: a catalogue name, an ``nn.Module`` or what makes one; default: the simplest that suits.
+        data: a built-in set's name, a file or folder, ``(x, y)``, a DataFrame, a Dataset or a DataLoader.
+        target: the column to predict, where the data are a table.
+        task: ``"classification"`` or ``"regression"``; default: by the targets.
+        loss: a loss's name, or a callable of (outputs, targets) that gives their mean loss.
+        optimizer: default ``"adam"``.
+        lr: the optimizer's learning rate; default: the optimizer's own.
+        weight_decay: the optimizer's weight decay.
+        schedule: a schedule's name, an ``LRScheduler``, or a callable that makes one from the optimizer.
+        epochs: at most this many passes over the training examples (100).
+        batch_size: examples a batch, or ``"full"``; default: 32 to 128, by the number of examples.
+        max_grad_norm: clip the gradient's norm to this.
+        grad_accumulation: batches to one optimizer step (1).
+        precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"``.
+        val: share of the examples to validate on (0.15), or data of their own; 0: none.
+        test: share of the examples to test on (0.15), or data of their own; 0: none.
+        monitor: the history key that decides (``"val_loss"``).
+        mode: ``"min"`` or ``"max"``; default: as the monitored key asks.
+        patience: epochs without improvement before stopping (10).
+        min_delta: what counts as an improvement (0).
+        seed: of weights, dropout and the order of examples (0); the caller's generators are left alone.
+        deterministic: insist on deterministic kernels.
+        device: ``"auto"`` (default), ``"cpu"``, ``"cuda"``, …
+        name: of the run; default: the data's.
+        out: the run's folder; default: the next ``runs/<name>-<n>``; False: nothing is written.
+        resume: go on with the run in ``out`` (True), or in the folder given here, exactly where it was.
+        settings: further settings by dotted key, such as ``{"model.hidden": [64, 64]}``.
+        experiment: settings to start from, which the other arguments override.
+        callbacks: see `preceptor.Callback`.
+        attend: called with the run before its first step; the callbacks it returns are added.
+
+    Returns:
+        The run; the weights of the best epoch are in its model.
+
+    Raises:
+        PreceptorError: something does not fit; the message says what was expected, received, and what to try.
+
+    Example:
+        >>> run = train("mlp", "iris", epochs=30, lr=1e-2, out=False)
+        >>> run.history[-1, "val_accuracy"] > 0.8
+        True
+        >>> run.test().metrics["accuracy"] > 0.8
+        True
+    """
+    given = {
+        "data.target": target, "task": task, "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
+        "training.epochs": epochs, "training.batch_size": batch_size, "training.max_grad_norm": max_grad_norm,
+        "training.grad_accumulation": grad_accumulation, "training.precision": precision,
+        "training.monitor": monitor, "training.mode": mode, "training.patience": patience,
+        "training.min_delta": min_delta, "training.deterministic": deterministic, "training.device": device,
+        "seed": seed, "name": name,
+    }  # fmt: skip
+    given |= {f"data.{part}": value for part, value in (("val", val), ("test", test)) if _is_fraction(value)}
+    objects, named = _sort_blocks(
+        {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
+    )
+    chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
+    if isinstance(model, str) and ":" in model:
+        objects.model = import_model(model)
+    folder = None
+    if resume:
+        folder = RunFolder(resume if not isinstance(resume, bool) else _required(out))
+        experiment = folder.experiment
+    base = experiment or Experiment()
+    if isinstance(data, str | Path):
+        chosen["data.source"] = str(data)
+    base = base.changed({**named, **chosen})
+    inputs = Inputs(
+        data if data is not None else _source(base),
+        None if _is_fraction(val) else val,
+        None if _is_fraction(test) else test,
+        own_model=objects.model is not None or ":" in base.model.name,
+    )
+    return _run(base, inputs, objects, folder, out, callbacks, attend)
+
+
+def _run(
+    experiment: Experiment,
+    inputs: Inputs,
+    objects: Objects,
+    folder: RunFolder | None,
+    out: Path | str | bool | None,
+    callbacks: Sequence[Callback],
+    attend: Callable[[Run], Sequence[Callback]] | None,
+) -> Run:
+    resumed = folder is not None
+    chosen = set(folder.manifest["chosen"]) if folder else experiment.chosen()
+    device = choose_device(experiment.training.device)
+    feeds, prepared, experiment = make_feeds(experiment, inputs, device)
+    if folder is not None:
+        _refuse_other_data(folder, prepared)
+    if objects.model is None and ":" in experiment.model.name:
+        raise own_model_needed(experiment.model.name)
+    with generators.seeded(experiment.seed), _deterministic(experiment.training.deterministic):
+        problem, experiment = build(experiment, feeds, objects, device)
+        if folder is None and out is not False:
+            run_name = experiment.name if experiment.name != "auto" else "run"
+            facts = {
+                "status": "running",
+                "chosen": sorted(chosen),
+                "signature": vars(feeds.signature),
+                "split": prepared.split.text if prepared else None,
+                "data": _fingerprints(prepared),
+                "versions": versions(),
+                "ledger": [],
+                **origin(),
+            }
+            files = {
+                "experiment.toml": experiment.to_toml(),
+                "manifest.json": json.dumps(facts, indent=1) + "\n",
+            }
+            if prepared:
+                files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
+            folder = RunFolder.create(run_name, files, out=out if isinstance(out, str | Path) else None)
+        elif folder is not None:
+            folder.write("experiment.toml", experiment.to_toml())
+            folder.update_manifest(status="running")
+        run = Run(
+            experiment=experiment,
+            predictor=problem,
+            feeds=feeds,
+            prepared=prepared,
+            folder=folder,
+            chosen=chosen,
+        )
+        run.state = _fit(run, problem, [*callbacks, *(attend(run) if attend else ())], resumed)
+    run.finish()
+    return run
+
+
+def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: bool) -> State:
+    settings, folder = run.experiment.training, run.folder
+    checkpoints = snapshot = None
+    if folder:
+        checkpoints = Checkpoints(
+            folder.state, seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps
+        )
+        if resumed and folder.state.exists():
+            snapshot = checkpoints.load()
+    try:
+        return fit(
+            problem,
+            epochs=settings.epochs,
+            patience=settings.patience,
+            min_delta=settings.min_delta,
+            restore_best=settings.restore_best,
+            callbacks=callbacks,
+            checkpoints=checkpoints,
+            resume=snapshot,
+        )
+    except BaseException:
+        if folder:
+            folder.update_manifest(status="failed")
+        raise
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
+    """Tell blocks made in code from blocks named; a dict is a name with options."""
+    objects, named = Objects(), {}
+    for kind, block in blocks.items():
+        if block is None:
+            continue
+        if isinstance(block, str):
+            named[f"{kind}.name"] = block
+        elif isinstance(block, Mapping | Block):
+            options = block.model_dump() if isinstance(block, Block) else block
+            named |= {f"{kind}.{key}": value for key, value in options.items()}
+        elif callable(block) or kind in ("optimizer", "schedule"):
+            setattr(objects, kind, block)
+        else:
+            raise ConfigError(
+                f"{kind} is not usable",
+                expected="a catalogue name, a dict with 'name', an object or a callable",
+                received=f"{type(block).__name__}: {block!r:.60}",
+            )
+    return objects, named
+
+
+def _required(out: Path | str | bool | None) -> Path | str:
+    if isinstance(out, bool) or out is None:
+        raise ConfigError(
+            "resume=True needs to know which run", expected="out='runs/…'", received=f"out={out!r}"
+        )
+    return out
+
+
+def _source(experiment: Experiment) -> str:
+    if experiment.data.source in ("arrays", "auto", "DataLoader"):
+        raise DataError(
+            "no data were given",
+            expected="a built-in set's name, a file, a folder, (x, y), a Dataset or a DataLoader",
+            received="nothing",
+            hint="data='digits'",
+        )
+    return experiment.data.source
+
+
+def _fingerprints(prepared: Any) -> dict[str, str] | None:
+    if prepared is None:
+        return None
+    return {"examples": prepared.dataset.fingerprint, "split": prepared.split.fingerprint}
+
+
+def _refuse_other_data(folder: RunFolder, prepared: Any) -> None:
+    recorded, present = folder.manifest.get("data"), _fingerprints(prepared)
+    if recorded and present and recorded != present:
+        raise CheckpointError(
+            "the data are not those that the run was begun with",
+            expected=f"fingerprint {recorded['examples'][:12]}, split {recorded['split'][:12]}",
+            received=f"fingerprint {present['examples'][:12]}, split {present['split'][:12]}",
+            hint="restore the data, or begin a new run",
+        )
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Any:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

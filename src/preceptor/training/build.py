@@ -1,0 +1,329 @@
+"""From an experiment and its data to a problem: names become blocks, and what was "auto" is decided."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from preceptor import catalogue, tasks
+from preceptor.data import generators
+from preceptor.errors import ConfigError, ModelError, PreceptorError
+from preceptor.training.evaluate import evaluation
+from preceptor.training.experiment import Block, Experiment
+from preceptor.training.feeds import Feeds
+from preceptor.training.problem import Problem
+
+__all__ = ["Objects", "batch_size_for", "build", "choose_device", "import_model", "name_of"]
+
+
+@dataclass
+class Objects:
+    """Blocks that a user made in code; each takes the place of the experiment's name for it."""
+
+    model: nn.Module | Callable[[], nn.Module] | None = None
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    optimizer: Optimizer | Callable[..., Optimizer] | None = None
+    schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None
+
+
+def build(
+    experiment: Experiment, feeds: Feeds, objects: Objects, device: torch.device
+) -> tuple[Problem, Experiment]:
+    """Build the problem, and return with it the experiment in which nothing is left undecided.
+
+    Draws the model's first weights from torch's global generator.
+
+    Raises:
+        UnknownName: a block's name is not in the catalogue.
+        ConfigError: an option that a block has not, or settings that do not go together.
+        ModelError: the model cannot take the inputs, or its outputs do not fit the targets.
+    """
+    model, model_block, task = _model_and_task(experiment, feeds, objects, device)
+    criterion, loss_block = _criterion(experiment, task, objects)
+    optimizer, optimizer_block = _optimizer(experiment, objects, model)
+    steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
+    scheduler, scheduler_steps, schedule_block = _schedule(experiment, objects, optimizer, steps)
+    monitor, mode = _monitor(experiment, feeds, task)
+    settings = experiment.training
+    problem = Problem(
+        model=model,
+        task=task,
+        criterion=criterion,
+        optimizer=optimizer,
+        train=feeds.train,
+        probe=feeds.probe,
+        val=feeds.val,
+        scheduler=scheduler,
+        scheduler_steps=scheduler_steps,
+        monitor=monitor,
+        mode=mode,
+        grad_accumulation=settings.grad_accumulation,
+        max_grad_norm=settings.max_grad_norm,
+        precision=settings.precision,
+        device=device,
+    )
+    if problem.needs_closure and problem.scaler:
+        raise ConfigError(
+            "fp16 scales the loss, which an optimizer that evaluates it several times a step cannot follow",
+            expected="precision fp32 or bf16",
+            received=f"precision fp16 with {optimizer_block.name}",
+        )
+    decided = {
+        "task": task.name,
+        "model": model_block.model_dump(),
+        "loss": loss_block.model_dump(),
+        "optimizer": optimizer_block.model_dump(),
+        "schedule": schedule_block.model_dump(),
+        "training.batch_size": feeds.train.batch_size,
+        "training.monitor": monitor,
+        "training.mode": mode,
+        "training.device": str(device),
+    }
+    blocks = ("model", "loss", "optimizer", "schedule")
+    rest = {k: v for k, v in experiment.flat().items() if k.partition(".")[0] not in blocks}
+    return problem, Experiment.of({**rest, **decided})
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; ``"auto"`` is a GPU where there is one.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            "the device cannot be used",
+            expected="auto, cpu, cuda, cuda:1, mps, …, as this machine has them",
+            received=f"{name!r}: {str(error).splitlines()[0]}",
+            hint="`preceptor env` lists the devices of this machine",
+        ) from error
+    return device
+
+
+def batch_size_for(experiment: Experiment, examples: int) -> int:
+    """Return the batch size: as set, as the optimizer asks, or by the number of examples."""
+    wanted: int | str | None = experiment.training.batch_size
+    if wanted == "auto":
+        name = experiment.optimizer.name
+        known = catalogue.find(name, "optimizer")
+        wanted = known[0].traits.get("batch") if known else None
+    if wanted == "full":
+        return examples
+    if wanted is not None and wanted != "auto":
+        return int(wanted)
+    return 32 if examples < 5_000 else 64 if examples < 50_000 else 128
+
+
+def name_of(thing: Any) -> str:
+    """Return ``module:name`` of a user's object, class or function, to record what it was."""
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def import_model(reference: str) -> Any:
+    """Import a user's own model: ``path/to/file.py:Name`` or ``package.module:Name``. This runs that code.
+
+    Raises:
+        ModelError: there is no such file, module or name.
+    """
+    where, _, name = reference.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+            assert spec is not None and spec.loader is not None  # noqa: S101 - a .py file always has a loader
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(spec.name, module)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(where)
+        return getattr(module, name)
+    except (ImportError, FileNotFoundError, AttributeError) as error:
+        raise ModelError(
+            f"cannot import the model {reference!r}",
+            expected="path/to/file.py:Name or package.module:Name",
+            received=str(error),
+        ) from error
+
+
+def _model_and_task(
+    experiment: Experiment, feeds: Feeds, objects: Objects, device: torch.device
+) -> tuple[nn.Module, Block, tasks.Task]:
+    """A user's model tells the task how many outputs there are; the task tells a named model."""
+    block, given = experiment.model, objects.model
+    if given is not None:
+        model = given if isinstance(given, nn.Module) else given(**block.options)
+        if not isinstance(model, nn.Module):
+            raise ModelError(
+                "the model is not a torch.nn.Module", expected="nn.Module", received=repr(model)[:80]
+            )
+        name = block.name if ":" in block.name else name_of(model)
+        model, block = model.to(device), Block(name=name, **block.options)
+        task = _task(experiment, feeds, objects, output := _try(model, feeds))
+    else:
+        if feeds.signature.input_shape is None:
+            raise ModelError("inputs that are not one tensor need a model of your own", hint="model=MyNet()")
+        task = _task(experiment, feeds, objects, None)
+        name = _simplest(feeds.signature.input_shape) if block.name == "auto" else block.name
+        entry = catalogue.entry(name, "architecture")
+        block = Block(name=entry.name, **entry.options(**block.options))
+        model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
+        output = _try(model, feeds)
+    task.check(output, feeds.sample[1])
+    return model, block, task
+
+
+def _simplest(shape: tuple[int, ...]) -> str:
+    return "lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp"
+
+
+def _try(model: nn.Module, feeds: Feeds) -> Tensor:
+    """Run the model on a few examples, leaving the random generators as they were."""
+    x = feeds.sample[0]
+    before = generators.capture()
+    try:
+        with evaluation(model):
+            output: Tensor = model(x)
+    except PreceptorError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
+        shown = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise ModelError(
+            "the model cannot take the inputs",
+            expected=f"a forward pass over a batch of inputs {shown}",
+            received=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            hint="check the first layer's size and the inputs' shape and dtype",
+        ) from error
+    finally:
+        generators.restore(before)
+    return output
+
+
+def _loss_name(experiment: Experiment) -> str | None:
+    return None if experiment.loss.name == "auto" else catalogue.entry(experiment.loss.name, "loss").name
+
+
+def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor | None) -> tasks.Task:
+    width = output.shape[1] if isinstance(output, Tensor) and output.ndim > 1 else 1
+    classes = feeds.signature.classes
+    if feeds.signature.target_kind == "categories" and not classes:
+        if output is None:
+            raise ModelError(
+                "a model by name needs to know the classes",
+                expected="data in memory or by name, whose classes are known",
+                received="a DataLoader",
+                hint="pass your own nn.Module, or the data as (x, y)",
+            )
+        classes = tuple(str(i) for i in range(max(2, width)))
+    loss = None if objects.loss is not None else _loss_name(experiment)
+    if loss is None and len(classes) == 2 and width == 2:
+        loss = "cross-entropy"  # two outputs for two classes: a softmax over both
+    return tasks.make(
+        None if experiment.task == "auto" else experiment.task,
+        target_kind=feeds.signature.target_kind,
+        classes=classes,
+        dims=feeds.signature.dims,
+        loss=loss,
+        preprocessor=feeds.preprocessor,
+    )
+
+
+def _criterion(
+    experiment: Experiment, task: tasks.Task, objects: Objects
+) -> tuple[Callable[[Tensor, Tensor], Tensor], Block]:
+    if objects.loss is not None:
+        return objects.loss, Block(name=name_of(objects.loss))
+    entry = catalogue.entry(task.loss, "loss")
+    options = entry.options(**experiment.loss.options)
+    return entry.build(**options), Block(name=entry.name, **options)
+
+
+def _optimizer(experiment: Experiment, objects: Objects, model: nn.Module) -> tuple[Optimizer, Block]:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ModelError(
+            "the model has nothing to learn", expected="parameters with requires_grad", received="none"
+        )
+    given = objects.optimizer
+    if isinstance(given, Optimizer):
+        return given, Block(name=name_of(given))
+    if given is not None:
+        return given(parameters, **experiment.optimizer.options), Block(
+            name=name_of(given), **experiment.optimizer.options
+        )
+    entry = catalogue.entry(experiment.optimizer.name, "optimizer")
+    options = entry.options(**experiment.optimizer.options)
+    try:
+        return entry.build(parameters, **options), Block(name=entry.name, **options)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"optimizer {entry.name!r} refuses its options", expected=entry.formula, received=str(error)
+        ) from error
+
+
+def _schedule(
+    experiment: Experiment, objects: Objects, optimizer: Optimizer, steps: int
+) -> tuple[Any, Any, Block]:
+    given = objects.schedule
+    if given is not None:
+        scheduler = given if isinstance(given, LRScheduler) else given(optimizer)
+        when = "metric" if isinstance(scheduler, ReduceLROnPlateau) else "epoch"
+        return scheduler, when, Block(name=name_of(scheduler))
+    entry = catalogue.entry(experiment.schedule.name, "schedule")
+    options = entry.options(**experiment.schedule.options)
+    block = Block(name=entry.name, **options)
+    if entry.traits.get("constant"):
+        return None, "step", block
+    total = steps * experiment.training.epochs
+    scheduler = entry.factory(optimizer, total_steps=total, steps_per_epoch=steps, **options)
+    return scheduler, "metric" if entry.traits.get("metric") else "step", block
+
+
+def _monitor(experiment: Experiment, feeds: Feeds, task: tasks.Task) -> tuple[str, Any]:
+    settings = experiment.training
+    known = {"train_loss_running": "min"}
+    for part, batches in (("train", feeds.probe), ("val", feeds.val)):
+        if batches is not None:
+            known[f"{part}_loss"] = "min"
+            known |= {f"{part}_{m}": catalogue.entry(m, "metric").traits["better"] for m in task.metrics}
+    monitor = settings.monitor
+    if monitor == "auto":
+        monitor = _decisive(experiment, known)
+    if monitor not in known:
+        raise ConfigError(
+            f"there is no history key {monitor!r} to monitor",
+            expected=", ".join(known),
+            received=monitor,
+            hint="validation needs data: val=0.15"
+            if monitor.startswith("val_") and feeds.val is None
+            else None,
+        )
+    return monitor, known[monitor] if settings.mode == "auto" else settings.mode
+
+
+def _decisive(experiment: Experiment, known: dict[str, str]) -> str:
+    """Validation decides, except for a convex problem solved in full, which has one solution to reach."""
+    exact = False
+    if catalogue.find(experiment.model.name, "architecture") and catalogue.find(
+        experiment.optimizer.name, "optimizer"
+    ):
+        convex = catalogue.entry(experiment.model.name, "architecture").traits.get("convex", False)
+        exact = convex and catalogue.entry(experiment.optimizer.name, "optimizer").traits.get(
+            "closure", False
+        )
+    order = ("train_loss", "val_loss") if exact else ("val_loss", "train_loss")
+    return next((key for key in order if key in known), "train_loss_running")

@@ -1,0 +1,57 @@
+"""Measure a model: in evaluation mode, without gradients, leaving every module's mode as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from preceptor.data.batches import Batches
+from preceptor.training.problem import Predictor
+
+__all__ = ["evaluate", "outputs"]
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Switch a model to evaluation without gradients; afterwards each module has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
+    """Return the mean loss and the task's metrics over a pass, each example with equal weight.
+
+    The loss comes under ``"loss"``, the metrics under their names.
+    """
+    meters = predictor.task.meters()
+    losses: list[Tensor] = []
+    sizes: list[int] = []
+    with evaluation(predictor.model):
+        for x, y in batches.epoch():
+            output = predictor.forward(x)
+            losses.append(predictor.criterion(*predictor.task.align(output, y)))
+            sizes.append(len(y))
+            for meter in meters.values():
+                meter.update(output, y)
+    values = torch.stack(losses).tolist()
+    loss = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+    return {"loss": loss, **{name: meter.compute() for name, meter in meters.items()}}
+
+
+def outputs(predictor: Predictor, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Return the model's outputs and the targets of a whole pass, on the CPU, outputs as float32."""
+    collected: list[tuple[Tensor, Tensor]] = []
+    with evaluation(predictor.model):
+        for x, y in batches.epoch():
+            collected.append((predictor.forward(x).float().cpu(), y.cpu()))
+    output, target = zip(*collected, strict=True)
+    return torch.cat(output), torch.cat(target)

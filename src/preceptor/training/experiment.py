@@ -1,0 +1,261 @@
+"""An experiment: everything that was chosen for a training, as data to be written, read and compared."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from preceptor.errors import ConfigError, DataError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Block", "DataSettings", "Experiment", "TrainingSettings"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _none(cls, value: Any, info: ValidationInfo) -> Any:
+        optional = type(None) in get_args(cls.model_fields[info.field_name or ""].annotation)
+        return None if optional and value == "none" else value  # TOML has no null
+
+
+class Block(BaseModel):
+    """A building block by name, with its options: ``{"name": "adam", "lr": 1e-3}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, values: Any) -> Any:
+        return {k: None if v == "none" else v for k, v in values.items()} if isinstance(values, dict) else values
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options beside the name."""
+        return dict(self.model_extra or {})
+
+
+class DataSettings(_Settings):
+    """Where the examples come from, how they are split and scaled."""
+
+    source: str = Field(default="arrays", description="a built-in set, a file or a folder")
+    target: str | None = Field(default=None, description="the column to predict, for tables")
+    val: float = Field(default=0.15, ge=0, lt=1, description="share of the examples to validate on")
+    test: float = Field(default=0.15, ge=0, lt=1, description="share of the examples to test on, once")
+    seed: int = Field(default=0, ge=0, description="of the split, apart from the training's")
+    scale: Literal["auto", "standard", "none"] = "auto"
+
+
+class TrainingSettings(_Settings):
+    """How the loop runs."""
+
+    epochs: int = Field(default=100, ge=1)
+    batch_size: int | Literal["auto", "full"] = Field(default="auto")
+    grad_accumulation: int = Field(default=1, ge=1, description="batches to one optimizer step")
+    max_grad_norm: float | None = Field(default=None, gt=0, description="clip the gradient's norm to this")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    monitor: str = Field(default="auto", description="the history key that decides which epoch is best")
+    mode: Literal["auto", "min", "max"] = "auto"
+    patience: int | None = Field(default=10, ge=1, description="epochs without improvement before stopping")
+    min_delta: float = Field(default=0.0, ge=0, description="what counts as an improvement")
+    restore_best: bool = True
+    train_examples: int | Literal["auto"] = Field(
+        default="auto", description="training examples on which train_loss is measured; 0: not measured"
+    )
+    device: str = "auto"
+    deterministic: bool = False
+    checkpoint_seconds: float | None = Field(default=10.0, ge=0, description="seconds between checkpoints")
+    checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints")
+
+    @field_validator("batch_size")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("batch_size is an integer ≥ 1, or 'full'")
+        return value
+
+
+class Experiment(_Settings):
+    """All settings of a training; what is ``"auto"`` is decided when data and model are known.
+
+    Example:
+        >>> experiment = Experiment.of({"data.source": "digits", "optimizer.lr": 3e-3})
+        >>> experiment.optimizer.options
+        {'lr': 0.003}
+        >>> Experiment.from_toml(experiment.to_toml()) == experiment
+        True
+    """
+
+    name: str = "auto"
+    task: str = "auto"
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, dropout and the order of examples")
+    data: DataSettings = DataSettings()
+    model: Block = Block(name="auto")
+    loss: Block = Block(name="auto")
+    optimizer: Block = Block(name="adam")
+    schedule: Block = Block(name="constant")
+    training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Experiment:
+        """Build from nested or dotted keys; a bare string stands for a block of that name.
+
+        Raises:
+            ConfigError: an unknown key (the nearest is suggested) or an unusable value.
+        """
+        nested: dict[str, Any] = {}
+        for key, value in settings.items():
+            _put(nested, key.split("."), value)
+        for key, field in cls.model_fields.items():
+            if field.annotation is Block and isinstance(nested.get(key), str):
+                nested[key] = {"name": nested[key]}
+            elif field.annotation is Block and key in nested and "name" not in nested[key]:
+                nested[key] = {"name": field.default.name, **nested[key]}
+        try:
+            return cls.model_validate(nested)
+        except ValidationError as error:
+            raise _config_error(error) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Experiment:
+        """Read an ``experiment.toml``.
+
+        Raises:
+            DataError: there is no such file.
+            ConfigError: it is not TOML, or its settings are not usable.
+        """
+        try:
+            return cls.from_toml(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError("no such experiment", expected="a TOML file", received=str(path)) from error
+
+    @classmethod
+    def from_toml(cls, text: str) -> Experiment:
+        """Build from TOML text."""
+        try:
+            return cls.of(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError("the experiment is not valid TOML", received=str(error)) from error
+
+    def changed(self, settings: Mapping[str, Any]) -> Experiment:
+        """Return the experiment with some settings replaced; a new block name drops the old options."""
+        kept = {
+            key: value
+            for key, value in self.flat().items()
+            if not any(key.startswith(f"{s.removesuffix('.name')}.") for s in settings if s.endswith(".name"))
+        }
+        return Experiment.of({**kept, **settings})
+
+    def flat(self) -> dict[str, Any]:
+        """Return all settings under dotted keys, in order."""
+        return dict(_flatten(self.model_dump(), ""))
+
+    def chosen(self) -> set[str]:
+        """Return the dotted keys that were given rather than left at their defaults."""
+        return set(dict(_flatten(self.model_dump(exclude_unset=True), "")))
+
+    def to_toml(self) -> str:
+        """Return the experiment as TOML, defaults included."""
+        plain = {k: v for k, v in self.model_dump().items() if not isinstance(v, dict)}
+        tables = {k: v for k, v in self.model_dump().items() if isinstance(v, dict)}
+        parts = [_toml_lines(plain), *(f"\n[{k}]\n{_toml_lines(v)}" for k, v in tables.items())]
+        return "".join(parts)
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Parse ``key=value`` texts; values are TOML where they can be, strings otherwise.
+
+    Example:
+        >>> parse_assignments(["optimizer.lr=3e-3", "model.hidden=[64, 64]", "optimizer.name=l-bfgs"])
+        {'optimizer.lr': 0.003, 'model.hidden': [64, 64], 'optimizer.name': 'l-bfgs'}
+    """
+    settings: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError("a setting has no value", expected="key=value", received=text)
+        try:
+            settings[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            settings[key.strip()] = value.strip()
+    return settings
+
+
+def _put(nested: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, last = path
+    for depth, name in enumerate(parents):
+        inner = nested.setdefault(name, {})
+        if isinstance(inner, str):  # a block given by its bare name, now with options
+            inner = nested[name] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"{'.'.join(path[: depth + 1])} has no settings within it", received=".".join(path)
+            )
+        nested = inner
+    if isinstance(value, Mapping):
+        for key, inner_value in value.items():
+            _put(nested, [last, *str(key).split(".")], inner_value)
+        if not value:
+            nested.setdefault(last, {})
+    elif isinstance(nested.get(last), dict) and isinstance(value, str):
+        nested[last]["name"] = value
+    else:
+        nested[last] = value
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    key = ".".join(where[:2]) if where and where[0] in Experiment.model_fields else ".".join(where)
+    if first["type"] == "extra_forbidden":
+        holder: Any = Experiment
+        for part in where[:-1]:
+            holder = holder.model_fields[part].annotation
+        known = [".".join([*where[:-1], k]) for k in holder.model_fields]
+        close = nearest(key, known, 1) or nearest(where[-1], _LEAVES, 1)
+        hint = f"did you mean {_LEAVES.get(close[0], close[0])!r}?" if close else None
+        return ConfigError(f"unknown setting {key!r}", expected=", ".join(known), hint=hint)
+    return ConfigError(f"{key} is not usable", expected=first["msg"], received=repr(first["input"]))
+
+
+_LEAVES = {
+    key.rpartition(".")[2]: key for key in (*Experiment().flat(), "optimizer.lr", "optimizer.weight_decay")
+}
+
+
+def _toml_lines(table: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return '"none"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

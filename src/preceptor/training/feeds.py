@@ -1,0 +1,161 @@
+"""Feeds: what a training draws its batches from, whether the data lie in memory or behind a DataLoader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Subset
+
+from preceptor.data import Part, Prepared, Preprocessor
+from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches
+from preceptor.errors import DataError
+
+__all__ = ["Feeds", "Signature", "feeds_from_loaders", "feeds_from_prepared", "in_order"]
+
+_EVALUATION_BYTES = 8 << 20  # inputs in one evaluation batch: larger ones gain nothing and cost memory
+_PROBE = 1000  # training examples on which the training is measured, unless validation has more
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is known of the examples before a model exists, and enough to build the model again.
+
+    Attributes:
+        input_shape: of one example, without the batch axis; None where inputs are not one tensor.
+        target_kind: ``"categories"`` or ``"numbers"``.
+        classes: the names of the categories; empty where only the model knows how many there are.
+        dims: how many numbers a target holds.
+    """
+
+    input_shape: tuple[int, ...] | None
+    target_kind: str
+    classes: tuple[str, ...]
+    dims: int
+
+
+@dataclass
+class Feeds:
+    """Batches for each purpose.
+
+    Attributes:
+        train: to learn from, in a new order each pass.
+        probe: a fixed part of the training examples, to measure on.
+        val: to validate on.
+        test: to test on, once.
+        sample: a small batch, to try a model on.
+        signature: what the model must take in and put out.
+        examples: how many there are in ``train``; None where a loader does not tell.
+        preprocessor: what was fitted on the training examples; None for a user's own loaders.
+    """
+
+    train: Batches
+    probe: Batches | None
+    val: Batches | None
+    test: Batches | None
+    sample: Batch
+    signature: Signature
+    examples: int | None
+    preprocessor: Preprocessor | None = None
+
+
+def in_order(part: Part | None, *, batch_size: int, device: torch.device) -> Batches | None:
+    """Return a part's examples as batches for evaluation: in order, larger than in training."""
+    if part is None or not len(part.y):
+        return None
+    row = max(part.x[0].numel() * part.x.element_size(), 1)
+    size = max(batch_size, min(1024, _EVALUATION_BYTES // row))
+    return TensorBatches(part.x.to(device), part.y.to(device), batch_size=size, shuffle=False)
+
+
+def feeds_from_prepared(
+    data: Prepared, *, batch_size: int, train_examples: int | str, device: torch.device, seed: int
+) -> Feeds:
+    """Make feeds from data in memory; the tensors are moved to ``device`` once."""
+    x, y = data.train.x.to(device), data.train.y.to(device)
+    val = in_order(data.val, batch_size=batch_size, device=device)
+    wanted = (
+        max(_PROBE, len(data.val.y) if data.val else 0) if train_examples == "auto" else int(train_examples)
+    )
+    probe = None
+    if wanted:
+        # Evenly spread, so that data which lie sorted by class are not measured on one class alone.
+        rows = torch.linspace(0, len(y) - 1, min(wanted, len(y))).round().long()
+        probe = in_order(
+            Part(x[rows], y[rows], data.train.rows[rows.numpy()]), batch_size=batch_size, device=device
+        )
+    return Feeds(
+        train=TensorBatches(x, y, batch_size=batch_size, seed=seed),
+        probe=probe,
+        val=val,
+        test=in_order(data.test, batch_size=batch_size, device=device),
+        sample=(x[:4], y[:4]),
+        signature=_signature((x, y), data.preprocessor.target_kind, tuple(data.preprocessor.classes)),
+        examples=len(y),
+        preprocessor=data.preprocessor,
+    )
+
+
+def feeds_from_loaders(
+    train: DataLoader[Any],
+    val: DataLoader[Any] | None,
+    test: DataLoader[Any] | None,
+    *,
+    train_examples: int | str,
+    device: torch.device,
+) -> Feeds:
+    """Make feeds from a user's own DataLoaders, which are used as they are.
+
+    Raises:
+        DataError: the training loader yields nothing, or something else than pairs.
+    """
+    batches = LoaderBatches(train, device=device)
+    sample = next(_peek(train, device), None)
+    if sample is None:
+        raise DataError("the training DataLoader is empty", expected="at least one batch", received="none")
+    return Feeds(
+        train=batches,
+        probe=_probe(train, train_examples, device),
+        val=LoaderBatches(val, device=device) if val is not None else None,
+        test=LoaderBatches(test, device=device) if test is not None else None,
+        sample=sample,
+        signature=_signature(sample, "numbers" if sample[1].is_floating_point() else "categories", ()),
+        examples=_length(train),
+    )
+
+
+def _signature(sample: Batch, target_kind: str, classes: tuple[str, ...]) -> Signature:
+    x, y = sample
+    shape = tuple(x.shape[1:]) if isinstance(x, Tensor) else None
+    return Signature(shape, target_kind, classes, 1 if y.ndim < 2 else int(y[0].numel()))
+
+
+def _probe(loader: DataLoader[Any], train_examples: int | str, device: torch.device) -> Batches | None:
+    """Return evenly spread examples of a loader's data set; None for a stream, which cannot be indexed."""
+    count = _length(loader)
+    wanted = _PROBE if train_examples == "auto" else int(train_examples)
+    if not count or not wanted:
+        return None
+    rows = torch.linspace(0, count - 1, min(wanted, count)).round().long().tolist()
+    fixed: DataLoader[Any] = DataLoader(
+        Subset(loader.dataset, rows), batch_size=loader.batch_size or 64, collate_fn=loader.collate_fn
+    )
+    return LoaderBatches(fixed, device=device)
+
+
+def _length(loader: DataLoader[Any]) -> int | None:
+    if isinstance(loader.dataset, IterableDataset):
+        return None
+    return len(loader.dataset)  # type: ignore[arg-type]  # a map-style data set that shuffles has a length
+
+
+def _peek(loader: DataLoader[Any], device: torch.device) -> Any:
+    """Yield a loader's batches without disturbing the generators that it draws its order from."""
+    batches = LoaderBatches(loader, device=device)
+    before = batches.state_dict()
+    try:
+        yield from batches.epoch()
+    finally:
+        batches.load_state_dict(before, again=True)

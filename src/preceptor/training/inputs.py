@@ -1,0 +1,155 @@
+"""From whatever a user calls data to feeds: a name, a file, arrays, a Dataset, a DataLoader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from preceptor import data as rooms
+from preceptor.data.batches import loader_for
+from preceptor.errors import ConfigError
+from preceptor.training.build import batch_size_for
+from preceptor.training.experiment import Experiment
+from preceptor.training.feeds import Feeds, feeds_from_loaders, feeds_from_prepared
+
+__all__ = ["Inputs", "make_feeds"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a caller gave as data; ``val`` and ``test`` only where they are data of their own."""
+
+    data: Any
+    val: Any = None
+    test: Any = None
+    own_model: bool = False
+
+
+def make_feeds(
+    experiment: Experiment, inputs: Inputs, device: torch.device
+) -> tuple[Feeds, rooms.Prepared | None, Experiment]:
+    """Return feeds, the prepared data where they lie in memory, and the experiment with what was decided.
+
+    Raises:
+        DataError: the data cannot be read, or do not suit the task.
+        ConfigError: validation or test data of another form than the training data.
+    """
+    if isinstance(inputs.data, DataLoader | TorchDataset) and not isinstance(inputs.data, TensorDataset):
+        feeds = _from_loaders(experiment, inputs, device)
+        return (
+            feeds,
+            None,
+            experiment.changed({"data.source": type(inputs.data).__name__, "data.scale": "none"}),
+        )
+    dataset = _with_parts(inputs, experiment.data.target)
+    in_code = not isinstance(inputs.data, str) and dataset.kind in ("tensors", "vectors", "images")
+    scale = experiment.data.scale
+    if scale == "auto":
+        # What a user made into arrays for a model of their own is theirs, down to its scale.
+        scale = "none" if in_code and inputs.own_model else "standard"
+    prepared = rooms.prepare(
+        dataset,
+        val=experiment.data.val,
+        test=experiment.data.test,
+        seed=experiment.data.seed,
+        scale=scale,
+        target_kind=_target_kind(experiment),
+        scale_targets=scale == "standard",
+    )
+    feeds = feeds_from_prepared(
+        prepared,
+        batch_size=batch_size_for(experiment, len(prepared.train.y)),
+        train_examples=experiment.training.train_examples,
+        device=device,
+        seed=experiment.seed,
+    )
+    name = dataset.name if experiment.name == "auto" else experiment.name
+    return feeds, prepared, experiment.changed({"data.scale": scale, "name": name})
+
+
+def _target_kind(experiment: Experiment) -> str | None:
+    kinds = {"classification": "categories", "regression": "numbers", "auto": None}
+    if experiment.task in kinds:
+        return kinds[experiment.task]
+    raise ConfigError(
+        "unknown task", expected="classification, regression or auto", received=repr(experiment.task)
+    )
+
+
+def _with_parts(inputs: Inputs, target: str | None) -> rooms.Dataset:
+    """Load the data; where validation or test data were given too, mark whose each example is."""
+    given = {"train": inputs.data, "val": inputs.val, "test": inputs.test}
+    given = {part: value for part, value in given.items() if value is not None}
+    if len(given) == 1:
+        return rooms.load(inputs.data, target=target)
+    if not all(isinstance(value, tuple) and len(value) == 2 for value in given.values()):
+        raise ConfigError(
+            "validation and test data must have the form of the training data",
+            expected="(x, y) for each, or a fraction such as val=0.15",
+            received=", ".join(f"{part}: {type(value).__name__}" for part, value in given.items()),
+        )
+    as_tensor = isinstance(inputs.data[0], torch.Tensor)
+    x, y = (
+        torch.cat([torch.as_tensor(v[i]) for v in given.values()])
+        if as_tensor
+        else np.concatenate([np.asarray(v[i]) for v in given.values()])
+        for i in (0, 1)
+    )
+    parts = np.concatenate([np.full(len(value[1]), part) for part, value in given.items()])
+    return replace(rooms.load((x, y)), part=parts)
+
+
+def _from_loaders(experiment: Experiment, inputs: Inputs, device: torch.device) -> Feeds:
+    if isinstance(inputs.data, DataLoader):
+        loaders = [
+            inputs.data,
+            *(_as_loader(v, inputs.data.batch_size or 64) for v in (inputs.val, inputs.test)),
+        ]
+    else:
+        loaders = _split_dataset(experiment, inputs)
+    return feeds_from_loaders(*loaders, train_examples=experiment.training.train_examples, device=device)  # type: ignore[arg-type]
+
+
+def _as_loader(data: Any, batch_size: int) -> DataLoader[Any] | None:
+    if data is None or isinstance(data, DataLoader):
+        return data
+    if isinstance(data, TorchDataset):
+        return DataLoader(data, batch_size=batch_size)
+    raise ConfigError(
+        "validation data must have the form of the training data",
+        expected="a DataLoader or Dataset",
+        received=type(data).__name__,
+    )
+
+
+def _split_dataset(experiment: Experiment, inputs: Inputs) -> list[DataLoader[Any] | None]:
+    """Cut validation and test examples from a map-style data set, unless they were given."""
+    dataset: Any = inputs.data
+    if isinstance(dataset, IterableDataset):
+        size = batch_size_for(experiment, 0)
+        return [
+            DataLoader(dataset, batch_size=size),
+            _as_loader(inputs.val, size),
+            _as_loader(inputs.test, size),
+        ]
+    count = len(dataset)
+    order = np.random.default_rng(experiment.data.seed).permutation(count)
+    cut = {
+        "val": 0 if inputs.val is not None else round(count * experiment.data.val),
+        "test": 0 if inputs.test is not None else round(count * experiment.data.test),
+    }
+    val_rows, test_rows, train_rows = np.split(order, np.cumsum([cut["val"], cut["test"]]))
+    size = batch_size_for(experiment, len(train_rows))
+    train = loader_for(
+        Subset(dataset, np.sort(train_rows).tolist()), batch_size=size, shuffle=True, seed=experiment.seed
+    )
+    held = {
+        part: DataLoader(Subset(dataset, np.sort(rows).tolist()), batch_size=size) if len(rows) else None
+        for part, rows in (("val", val_rows), ("test", test_rows))
+    }
+    return [train, _as_loader(inputs.val, size) or held["val"], _as_loader(inputs.test, size) or held["test"]]

@@ -1,0 +1,257 @@
+"""The training loop: estimate, loss, gradient, step; measure; keep the best; stop in time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from time import perf_counter
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from preceptor.data import generators
+from preceptor.data.batches import Batch
+from preceptor.errors import OutOfMemory
+from preceptor.training.callbacks import Callback, Callbacks
+from preceptor.training.checkpoints import Checkpoints
+from preceptor.training.clock import StepClock
+from preceptor.training.evaluate import evaluate
+from preceptor.training.problem import Problem
+from preceptor.training.state import RunningLoss, State
+
+__all__ = ["fit"]
+
+
+def fit(
+    problem: Problem,
+    *,
+    epochs: int = 100,
+    patience: int | None = 10,
+    min_delta: float = 0.0,
+    restore_best: bool = True,
+    callbacks: Sequence[Callback] = (),
+    checkpoints: Checkpoints | None = None,
+    resume: dict[str, Any] | None = None,
+) -> State:
+    """Train until the epochs are run, the monitored value stops improving, or somebody asks to stop.
+
+    Draws from torch's global generator (dropout, augmentation); seed it before, as `preceptor.train` does.
+
+    Arguments:
+        problem: what one step needs; its model is trained in place.
+        epochs: passes over the training examples.
+        patience: epochs without improvement of the monitored value before stopping; None: never stop early.
+        min_delta: what counts as an improvement, in the units of the monitored value.
+        restore_best: put the weights of the best epoch back into the model at the end.
+        callbacks: look on or step in; see `Callback`.
+        checkpoints: where snapshots go; None: nowhere.
+        resume: a snapshot to go on from.
+
+    Returns:
+        The final state: history, best epoch, why it stopped.
+
+    Raises:
+        OutOfMemory: a step did not fit into memory; the last checkpoint is intact.
+    """
+    state = State(problem, epochs)
+    if resume is not None:
+        state.load(resume)
+    ordered = Callbacks(callbacks)
+    epoch_begin, epoch_end = ordered.hooks("on_epoch_begin"), ordered.hooks("on_epoch_end")
+
+    with _interruptible(state):
+        try:
+            _call(ordered.hooks("on_train_begin"), state)
+            if checkpoints and resume is None:
+                checkpoints.save(state.snapshot())
+
+            while state.epoch < epochs and not state.stop:
+                started = perf_counter()
+                _call(epoch_begin, state)
+                complete = _steps(state, ordered, checkpoints)
+                state.running.fold()
+                if state.running.broken:
+                    state.stop = "diverged"
+                if not complete:
+                    break  # stopped within the epoch: it is not measured, and a resume completes it
+
+                state.epoch += 1
+                state.batch = 0
+                row = _measure(state)
+                state.running = RunningLoss()
+                monitored = row.get(problem.monitor)
+                if problem.scheduler and problem.scheduler_steps == "metric":
+                    problem.scheduler.step(monitored)
+                elif problem.scheduler and problem.scheduler_steps == "epoch":
+                    problem.scheduler.step()
+                if state.improved(monitored, min_delta) and restore_best:
+                    state.best_weights = state.weights()
+                state.history.rows.append({**row, "seconds": perf_counter() - started})
+                if state.forecast is None:
+                    state.forecast = state.clock.forecast(len(problem.train))
+                if patience is not None and state.waited >= patience and not state.stop:
+                    state.stop = "early stopping"
+                _call(epoch_end, state)
+                if checkpoints and checkpoints.due(state.step):
+                    checkpoints.save(state.snapshot())
+
+            if checkpoints:
+                checkpoints.save(state.snapshot())
+        except BaseException as error:
+            state.exception = error
+            _call(ordered.hooks("on_exception"), state)
+            if _is_out_of_memory(error):
+                raise _out_of_memory(problem, error) from error
+            raise
+
+    state.last_weights = state.weights()
+    if restore_best and state.best_weights is not None:
+        problem.model.load_state_dict(state.best_weights)
+    _call(ordered.hooks("on_train_end"), state)
+    return state
+
+
+def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) -> bool:
+    """Take the optimizer steps of one epoch, or of what is left of it; say whether the epoch is complete."""
+    problem, clock = state.problem, state.clock
+    optimizer, scaler = problem.optimizer, problem.scaler
+    scheduler = problem.scheduler if problem.scheduler_steps == "step" else None
+    batch_begin, batch_end = callbacks.hooks("on_batch_begin"), callbacks.hooks("on_batch_end")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    group: list[Batch] = []
+
+    def gradient() -> Tensor:
+        """Leave the gradient of the mean loss over the whole group in the parameters; return that loss."""
+        optimizer.zero_grad()
+        loss = _accumulate(problem, group, clock)
+        if problem.max_grad_norm is not None:
+            if scaler:
+                scaler.unscale_(optimizer)
+            clip_grad_norm_(parameters, problem.max_grad_norm)
+        return loss
+
+    problem.model.train()
+    batches = _batches(state)
+    while not state.stop:
+        clock.begin()
+        group[:] = islice(batches, problem.grad_accumulation)
+        if not group:
+            return True
+        examples = sum(len(y) for _, y in group)
+        clock.lap("data")
+        for hook in batch_begin:
+            hook(state)
+        if problem.needs_closure:
+            loss = optimizer.step(gradient)  # type: ignore[arg-type, assignment]  # gives back the first loss
+        else:
+            loss = gradient()
+            if scaler:
+                scaler.step(optimizer)
+                scaler.update()
+            else:
+                optimizer.step()
+        clock.lap("step")
+
+        state.step += 1
+        state.batch += len(group)
+        state.loss = loss
+        state.running.add(loss, examples)
+        if state.running.broken:
+            return False
+        if scheduler:
+            scheduler.step()
+        clock.end(examples)
+        for hook in batch_end:
+            hook(state)
+        if checkpoints and checkpoints.due(state.step):
+            checkpoints.save(state.snapshot())
+    return state.batch >= len(problem.train)
+
+
+def _batches(state: State) -> Iterator[Batch]:
+    """Begin an epoch's batches, or, after a resume, those that were still to come."""
+    train, restored = state.problem.train, state.restored
+    if restored is None:
+        return train.epoch()
+    state.restored = None
+    train.load_state_dict(restored["batches"], again=state.batch > 0)
+    batches = train.epoch(skip=state.batch)
+    generators.restore(restored["generators"])
+    return batches
+
+
+def _accumulate(problem: Problem, group: list[Batch], clock: StepClock) -> Tensor:
+    """Add up the gradients of a group of batches, each weighted by its share of the examples."""
+    scaler = problem.scaler
+    examples = sum(len(y) for _, y in group)
+    total: Tensor | None = None
+    for x, y in group:
+        loss = problem.loss(x, y)
+        if len(group) > 1:
+            loss = loss * (len(y) / examples)
+        clock.lap("forward")
+        (scaler.scale(loss) if scaler else loss).backward()  # type: ignore[no-untyped-call]
+        clock.lap("backward")
+        total = loss.detach() if total is None else total + loss.detach()
+    assert total is not None  # noqa: S101 - a group holds at least one batch
+    return total
+
+
+def _measure(state: State) -> dict[str, Any]:
+    """Return the row of the epoch that has just ended."""
+    problem, clock = state.problem, state.clock
+    clock.begin()
+    row: dict[str, Any] = {"epoch": state.epoch, "train_loss_running": state.running.mean}
+    for part, batches in (("train", problem.probe), ("val", problem.val)):
+        if batches is not None:
+            row.update((f"{part}_{name}", value) for name, value in evaluate(problem, batches).items())
+    row["lr"] = problem.lr
+    clock.lap("evaluation")
+    return row
+
+
+@contextmanager
+def _interruptible(state: State) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the training after the current step; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if state.stop == "interrupted" and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        state.stop = "interrupted"
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _call(hooks: Sequence[Any], state: State) -> None:
+    for hook in hooks:
+        hook(state)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return not isinstance(error, OutOfMemory)
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+
+
+def _out_of_memory(problem: Problem, error: BaseException) -> OutOfMemory:
+    size = problem.train.batch_size
+    return OutOfMemory(
+        "a training step ran out of memory",
+        received=f"batch_size={size} on {problem.device}: {str(error).splitlines()[0]}",
+        hint=f"batch_size={max(1, size // 2)} with grad_accumulation={2 * problem.grad_accumulation}"
+        " gives the same gradient in half the memory",
+    )

@@ -1,0 +1,154 @@
+"""A training that was stopped and resumed is the training that was not, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import preceptor
+from preceptor import catalogue
+from preceptor.training import State
+
+X = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
+Y = (X[:, 0] * X[:, 1] > 0).long() + 2 * (X[:, 2] > 0).long()
+
+
+class Net(nn.Module):
+    """Small, with everything that has a state: dropout, batch statistics, weights that are tied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.drop = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3)
+        self.second, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.third = nn.Linear(8, 8)
+        self.third.weight = self.second.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.drop(torch.tanh(self.norm(self.first(x))))
+        return self.last(self.third(torch.tanh(self.second(x))))
+
+
+class StopAt(preceptor.Callback):
+    """Asks to stop after some step, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_batch_end(self, state: State) -> None:
+        if state.step == self.step:
+            state.stop = "interrupted"
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {
+        "data": (X, Y), "epochs": 4, "batch_size": 9, "patience": 3, "loss": "cross-entropy", "seed": 5, **changes,
+    }  # fmt: skip
+
+
+def assert_same(a: preceptor.Run, b: preceptor.Run) -> None:
+    assert a.history.without("seconds") == b.history.without("seconds")
+    assert (a.best_epoch, a.status) == (b.best_epoch, b.status)
+    for name in ("best", "last"):
+        assert a.folder
+        assert b.folder
+        for key, value in a.folder.weights(name).items():
+            assert torch.equal(value, b.folder.weights(name)[key]), (name, key)
+    for (key, value), other in zip(a.model.state_dict().items(), b.model.state_dict().values(), strict=True):
+        assert (value - other).abs().max() == 0.0, key
+
+
+def check(tmp_path: Path, stops: list[int], make: Callable[[], nn.Module] = Net, **changes: Any) -> None:
+    given = settings(**changes)
+    fresh = given.pop("loader", None)
+
+    def run(**more: Any) -> preceptor.Run:
+        data = {"data": fresh()} if fresh else {}
+        with torch.random.fork_rng():
+            torch.manual_seed(11)
+            return preceptor.train(make(), **{**given, **data, **more})
+
+    whole = run(out=tmp_path / "whole")
+    out = tmp_path / "stopped"
+    for i, stop in enumerate(stops):
+        parted = run(out=out, resume=i > 0, callbacks=[StopAt(stop)])
+        assert parted.status == "interrupted"
+        assert parted.state
+        assert parted.state.step == stop
+    assert_same(whole, run(out=out, resume=True))
+
+
+@pytest.mark.parametrize("name", [e.name for e in catalogue.find(kind="optimizer")])
+def test_every_optimizer(tmp_path: Path, name: str) -> None:
+    full = catalogue.entry(name).traits.get("batch") == "full"
+    options = {"batch_size": "full", "epochs": 8} if full else {}
+    check(tmp_path, [2, 5] if full else [3, 17], optimizer=name, **options)
+
+
+@pytest.mark.parametrize("name", [e.name for e in catalogue.find(kind="schedule")])
+def test_every_schedule(tmp_path: Path, name: str) -> None:
+    check(tmp_path, [3, 12], optimizer="momentum", schedule=name)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 6, 7, 11, 12, 23])
+def test_every_place_in_an_epoch(tmp_path: Path, stop: int) -> None:
+    check(tmp_path, [stop])
+
+
+def test_after_each_step(tmp_path: Path) -> None:
+    check(tmp_path, list(range(1, 24)))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision(tmp_path: Path, precision: str) -> None:
+    check(tmp_path, [3, 14], precision=precision)
+
+
+def test_accumulation_and_clipping(tmp_path: Path) -> None:
+    check(tmp_path, [1, 4], batch_size=4, grad_accumulation=3, max_grad_norm=0.1)
+
+
+def test_early_stopping_state(tmp_path: Path) -> None:
+    check(tmp_path, [7, 15], epochs=30, patience=2, lr=0.1)
+
+
+def test_torch_schedulers_of_the_users_own(tmp_path: Path) -> None:
+    check(tmp_path, [9], schedule=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2))
+
+
+@pytest.mark.parametrize("own_generator", [False, True])
+def test_a_users_loader(tmp_path: Path, own_generator: bool) -> None:
+    def loader() -> DataLoader[Any]:
+        generator = torch.Generator().manual_seed(3) if own_generator else None
+        return DataLoader(TensorDataset(X, Y), batch_size=9, shuffle=True, generator=generator)
+
+    check(tmp_path, [3, 17], loader=loader, monitor="train_loss")
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    first = preceptor.train(Net, **settings(out=tmp_path / "a"))
+    again = preceptor.train(Net, **settings(out=tmp_path / "a", resume=True))
+    assert_same(first, again)
+
+
+def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path) -> None:
+    whole = preceptor.train(Net, **settings(out=tmp_path / "whole", epochs=5, patience=9))
+    preceptor.train(Net, **settings(out=tmp_path / "a", epochs=3, patience=9))
+    assert_same(whole, preceptor.train(Net, **settings(out=tmp_path / "a", resume=True, epochs=5, patience=9)))
+
+
+def test_other_data_are_refused(tmp_path: Path) -> None:
+    preceptor.train(Net, **settings(out=tmp_path / "a", epochs=1))
+    with pytest.raises(preceptor.errors.CheckpointError, match="not those that the run was begun with"):
+        preceptor.train(Net, **settings(out=tmp_path / "a", resume=True, data=(X + 1, Y)))
+
+
+def test_another_model_is_refused(tmp_path: Path) -> None:
+    preceptor.train(Net, **settings(out=tmp_path / "a", epochs=1))
+    with pytest.raises(preceptor.errors.CheckpointError, match="does not fit this model"):
+        preceptor.train(nn.Linear(6, 4), **settings(out=tmp_path / "a", resume=True, epochs=2))
