@@ -119,7 +119,8 @@ def test_a_loader_is_continued_exactly(own_generator: bool, workers: int) -> Non
         continued = again.epoch(skip=3)
         generators.restore(now)
         assert all(
-            torch.equal(a, torch.cat([x.flatten(), y.float()])) for a, (x, y) in zip(rest, continued, strict=True)
+            torch.equal(a, torch.cat([x.flatten(), y.float()]))
+            for a, (x, y) in zip(rest, continued, strict=True)
         )
         assert all(torch.equal(a, b) for a, b in zip(following, tensors(again), strict=True))
 

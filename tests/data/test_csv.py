@@ -25,7 +25,9 @@ def written(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
 @pytest.mark.parametrize("packed", [False, True])
 def test_delimiters_and_gzip(tmp_path: Path, delimiter: str, packed: bool) -> None:
     text = "\n".join(delimiter.join(row) for row in (["a", "b", "c"], ["1", "x y", ""], ["2", "z", "3.5"]))
-    path = written(tmp_path, gzip.compress(text.encode()) if packed else text, "t.csv.gz" if packed else "t.csv")
+    path = written(
+        tmp_path, gzip.compress(text.encode()) if packed else text, "t.csv.gz" if packed else "t.csv"
+    )
     table = read_csv(path)
     assert table.names == ("a", "b", "c")
     assert table.rows == 2

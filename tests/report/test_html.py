@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import itertools
 import math
 import re
@@ -286,17 +288,23 @@ def test_worst_images_are_shown_with_what_was_predicted(pages, digits):
     )
 
 
-def test_shown_images_have_the_pixels_of_the_data():
-    import base64
-    import io
-
+def image_of(pixels):
+    """Return the first image that a page shows of ``pixels``."""
     from PIL import Image
 
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 9, 7)).astype(np.uint8)
     text = render(bare(predictions=classified(1, 2, images=pixels)))
     encoded = Page(text).all("img")[0]["src"].partition(",")[2]
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
-    assert (shown == pixels[0].transpose(1, 2, 0)).all()
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+
+
+def test_shown_images_have_the_pixels_of_the_data():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 9, 7)).astype(np.uint8)
+    assert (image_of(pixels) == pixels[0].transpose(1, 2, 0)).all()
+
+
+def test_dark_images_are_stretched():
+    pixels = np.tile(np.array([0, 4, 16], np.uint8), (1, 1, 3, 1))
+    assert image_of(pixels)[0].tolist() == [0, 64, 255]
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8), (3, 200, 10), (2, 4, 4), (1, 1, 1)])

@@ -19,11 +19,13 @@ import torch
 from safetensors.torch import load_file
 
 import preceptor
+from preceptor.training import Checkpoints, RunFolder
 
 SETTINGS = {
     "model": "mlp", "data": "digits", "epochs": 3, "batch_size": 64, "seed": 3, "schedule": "cosine",
     "settings": {
-        "model.dropout": 0.2, "model.hidden": [32], "training.checkpoint_steps": 2, "training.max_grad_norm": 1.0,
+        "model.dropout": 0.2, "model.hidden": [32],
+        "training.checkpoint_steps": 2, "training.max_grad_norm": 1.0,
     },
 }  # fmt: skip
 
@@ -55,10 +57,13 @@ def killed(folder: Path, after: float, *, resume: bool) -> bool:
 
 def difference(a: Path, b: Path) -> float:
     """Largest difference between the weights of two runs; infinite where their histories differ."""
-    histories = [preceptor.training.RunFolder(p).history.without("seconds") for p in (a, b)]
+    histories = [RunFolder(p).history.without("seconds") for p in (a, b)]
     if histories[0] != histories[1]:
         return float("inf")
-    pairs = [(load_file(a / "weights" / f), load_file(b / "weights" / f)) for f in ("best.safetensors", "last.safetensors")]
+    pairs = [
+        (load_file(a / "weights" / f), load_file(b / "weights" / f))
+        for f in ("best.safetensors", "last.safetensors")
+    ]
     return max(float((u[k] - v[k]).abs().max()) for u, v in pairs for k in u)
 
 
@@ -66,6 +71,7 @@ def main() -> None:
     where, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     luck = random.Random(seed)
+    preceptor.train(**SETTINGS, out=False)  # type: ignore[arg-type]  # the children find everything imported
     started = time.perf_counter()
     assert finished(child(where / "whole", resume=False))
     duration = time.perf_counter() - started
@@ -76,14 +82,14 @@ def main() -> None:
         if not killed(folder, luck.uniform(0, duration), resume=False):
             shutil.rmtree(folder)
             continue
-        done += 1
         if not folder.exists():  # killed before there was a run to lose
             unborn += 1
             continue
+        done += 1
         if luck.random() < 0.3:
             killed(folder, luck.uniform(0, duration), resume=True)
         checkpoint = folder / "state" / "checkpoint.safetensors"
-        step = preceptor.training.Checkpoints(checkpoint).load()["step"] if checkpoint.exists() else -1
+        step = Checkpoints(checkpoint).load()["step"] if checkpoint.exists() else -1
         results["steps_at_kill"].append(step)
         if not finished(child(folder, resume=True)):
             results["differences"].append(float("nan"))

@@ -54,7 +54,10 @@ def test_a_bare_string_names_a_block() -> None:
         ({"training.epoch": 3}, r"unknown setting 'training.epoch'[\s\S]*did you mean 'training.epochs'"),
         ({"epochs": 3}, r"did you mean 'training.epochs'"),
         ({"optimiser.lr": 3}, r"unknown setting 'optimiser'[\s\S]*optimizer"),
-        ({"training.epochs": 0}, r"training.epochs is not usable[\s\S]*greater than or equal to 1[\s\S]*received  0"),
+        (
+            {"training.epochs": 0},
+            r"training.epochs is not usable[\s\S]*greater than or equal to 1[\s\S]*received  0",
+        ),
         ({"training.epochs": "many"}, r"valid integer[\s\S]*'many'"),
         ({"training.precision": "fp8"}, r"'fp32', 'bf16' or 'fp16'[\s\S]*'fp8'"),
         ({"training.batch_size": 0}, r"integer ≥ 1"),

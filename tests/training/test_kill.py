@@ -14,7 +14,7 @@ import pytest
 def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
     driver = Path(__file__).with_name("kill_driver.py")
     done = subprocess.run(
-        [sys.executable, str(driver), str(tmp_path), "60", "0"], capture_output=True, text=True, check=False
+        [sys.executable, str(driver), str(tmp_path), "55", "0"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,8 @@ class StopAt(preceptor.Callback):
 
 def settings(**changes: Any) -> dict[str, Any]:
     return {
-        "data": (X, Y), "epochs": 4, "batch_size": 9, "patience": 3, "loss": "cross-entropy", "seed": 5, **changes,
+        "data": (X, Y), "epochs": 4, "batch_size": 9, "patience": 3, "loss": "cross-entropy", "seed": 5,
+        **changes,
     }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def assert_same(a: preceptor.Run, b: preceptor.Run) -> None:
         assert (value - other).abs().max() == 0.0, key
 
 
-def check(tmp_path: Path, stops: list[int], make: Callable[[], nn.Module] = Net, **changes: Any) -> None:
+def check(tmp_path: Path, stops: list[int], **changes: Any) -> None:
     given = settings(**changes)
     fresh = given.pop("loader", None)
 
@@ -71,7 +71,7 @@ def check(tmp_path: Path, stops: list[int], make: Callable[[], nn.Module] = Net,
         data = {"data": fresh()} if fresh else {}
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            return preceptor.train(make(), **{**given, **data, **more})
+            return preceptor.train(Net(), **{**given, **data, **more})
 
     whole = run(out=tmp_path / "whole")
     out = tmp_path / "stopped"
@@ -139,7 +139,9 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path) -> None:
     whole = preceptor.train(Net, **settings(out=tmp_path / "whole", epochs=5, patience=9))
     preceptor.train(Net, **settings(out=tmp_path / "a", epochs=3, patience=9))
-    assert_same(whole, preceptor.train(Net, **settings(out=tmp_path / "a", resume=True, epochs=5, patience=9)))
+    assert_same(
+        whole, preceptor.train(Net, **settings(out=tmp_path / "a", resume=True, epochs=5, patience=9))
+    )
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from preceptor.training.storage import atomic, load_tree, save_tree, write_text
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 TREES = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.integers() | st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.integers() | st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -35,7 +37,9 @@ def test_a_tree_of_plain_data_survives(tmp_path_factory: pytest.TempPathFactory,
     assert load_tree(path) == {"tree": tree}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
+)
 def test_tensors_survive_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
     tensor = (torch.randn(3, 4) * 100).to(dtype)
     save_tree(tmp_path / "t", {"a": [tensor, tensor.t()], 7: torch.tensor(3.0), "empty": torch.zeros(0, 2)})
@@ -129,4 +133,6 @@ def test_nothing_is_pickled(tmp_path: Path) -> None:
     content = (tmp_path / "t").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert set(header) == {"__metadata__", "/a"}
-    assert "pickle" not in Path(storage.__file__).read_text().replace("without pickle", "").replace("is pickled", "")
+    assert "pickle" not in Path(storage.__file__).read_text().replace("without pickle", "").replace(
+        "is pickled", ""
+    )

@@ -32,7 +32,7 @@ class Entry:
         pitfalls: what goes wrong with it.
         source: paper and year.
         differs: where it differs from the same block in other libraries.
-        example: a doctest that is executed by the tests.
+        example: a doctest that is executed by the tests, with `torch` and `get` at hand.
         needs: what the factory waits for at the time of use, such as ``("params",)``.
         traits: facts that other rooms act upon, such as ``{"closure": True}``.
     """

@@ -89,7 +89,7 @@ def find(pattern: str = "*", kind: str | None = None) -> list[Entry]:
 
 def _kind(kind: str) -> str:
     singular = _normal(kind)
-    for candidate in (singular, singular.removesuffix("s"), singular.removesuffix("ies") + "y"):
+    for candidate in (singular, singular.removesuffix("s"), singular.removesuffix("es")):
         if candidate in _by_kind:
             return candidate
     raise UnknownName("kind", kind, _by_kind)

@@ -46,15 +46,22 @@ def make_activation(choice: str | nn.Module | Callable[[], nn.Module]) -> nn.Mod
     elif isinstance(choice, nn.Module):
         made = copy.deepcopy(choice)
     else:
-        made = choice() if callable(choice) else choice
+        made = _called(choice)
     if isinstance(made, nn.Module):
         return made
     raise ConfigError(
         "the activation is not usable",
-        expected="a name, an nn.Module, or a callable that returns an nn.Module",
-        received=f"{choice!r} ({type(made).__name__})",
-        hint='activation="relu"',
+        expected="a name, an nn.Module, or a callable that takes nothing and returns an nn.Module",
+        received=repr(choice),
+        hint='activation="relu", or activation=nn.ReLU',
     )
+
+
+def _called(choice: object) -> object:
+    try:
+        return choice() if callable(choice) else None
+    except TypeError:  # a function of a tensor, such as torch.relu
+        return None
 
 
 @registered(

@@ -6,6 +6,7 @@ in the momentum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, TypeAlias, TypeVar
 
@@ -33,6 +34,7 @@ Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 _O = TypeVar("_O", bound=torch.optim.Optimizer)
 _KIND = "optimizer"
+_HIGHEST = {"lr": math.inf, "weight_decay": math.inf, "eps": math.inf, "momentum": 1.0, "alpha": 1.0}
 _SHAPES = "parameters of any shape, updated in place; gradients are read from .grad"
 _BOTTOU = "Bottou, Curtis and Nocedal, Optimization Methods for Large-Scale Machine Learning, 2018"
 
@@ -64,6 +66,8 @@ def _make(cls: type[_O], params: Params, *, fused_on: tuple[str, ...], **options
             received="none",
             hint="does the model have layers with weights, and were they assigned in __init__?",
         )
+    for option in options.keys() & _HIGHEST.keys():
+        check_number(cls.__name__, option, options[option], 0.0, _HIGHEST[option])
     if fused_on and all(t.device.type in fused_on and t.is_floating_point() for t in tensors):
         options["fused"] = True
     try:
@@ -79,7 +83,6 @@ def _make(cls: type[_O], params: Params, *, fused_on: tuple[str, ...], **options
 def _sgd(
     params: Params, lr: float, weight_decay: float, beta: float = 0.0, nesterov: bool = False
 ) -> torch.optim.SGD:
-    check_number("momentum", "momentum", beta, 0.0, 1.0)
     return _make(
         torch.optim.SGD,
         params,
@@ -237,7 +240,6 @@ def rmsprop(
     weight_decay: float = 0.0,
 ) -> torch.optim.RMSprop:
     """RMSProp: gradients divided by a running root of their mean square."""
-    check_number("rmsprop", "alpha", alpha, 0.0, 1.0)
     return _make(
         torch.optim.RMSprop,
         params,

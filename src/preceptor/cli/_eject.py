@@ -12,3 +12,6 @@ __all__ = ["eject"]
 
 def eject(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Print a run as a plain PyTorch script that gives the same weights."""
+    from preceptor.run import script
+
+    typer.echo(script(run), nl=False)

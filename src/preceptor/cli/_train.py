@@ -13,9 +13,7 @@ __all__ = ["train"]
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(
-            help="A built-in set such as digits, a file, a folder, or an experiment.toml."
-        ),
+        typer.Argument(help="A built-in set such as digits, a file, a folder, or an experiment.toml."),
     ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict, in a table.")] = None,
     model: Annotated[

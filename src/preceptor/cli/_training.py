@@ -64,7 +64,8 @@ def _start(request: Request) -> tuple[Experiment | None, str | None]:
 def _begin(run: Run, console: Console) -> list[Callback]:
     if run.prepared is not None:
         _say(console, "data", describe_data(run.prepared))
-        for note in run.prepared.dataset.notes:
+        built_in = run.prepared.dataset.origin.startswith("sklearn:")
+        for note in () if built_in else run.prepared.dataset.notes:
             _say(console, "", note)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))

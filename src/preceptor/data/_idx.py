@@ -136,7 +136,7 @@ def _family(path: Path) -> dict[str, Path]:
                 hint=f"name one: {str(file)!r}",
             )
         parts[part] = file
-    return parts
+    return {part: parts[part] for part in ("train", "val", "test") if part in parts}
 
 
 def _part_of(path: Path) -> str:

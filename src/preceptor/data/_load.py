@@ -118,7 +118,7 @@ def built_in_name(source: str) -> str | None:
 def existing(source: str) -> Path:
     """Return the path; where nothing is there, raise the error that suggests the nearest name."""
     path = Path(source)
-    if path.exists():
+    if source and path.exists():
         return path
     if path.suffix or path.parent != Path():
         raise missing_file(path)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -110,7 +110,12 @@ def _members(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise missing_file(path)
     with path.open("rb") as stream:
-        magic = stream.read(2)
+        return _unpacked(stream, path)
+
+
+def _unpacked(stream: BinaryIO, path: Path) -> dict[str, Array]:
+    magic = stream.read(2)
+    stream.seek(0)
     if magic != b"PK":
         raise DataError(
             f"{str(path)!r} is no .npz file",
@@ -119,7 +124,7 @@ def _members(path: Path) -> dict[str, Array]:
         )
     key = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(stream, allow_pickle=False) as archive:
             arrays = {}
             for key in archive.files:
                 arrays[key] = np.asarray(archive[key])

@@ -114,12 +114,12 @@ class Preprocessor:
     @property
     def target_offset(self) -> torch.Tensor:
         """What is subtracted from number targets, (D,) float64; empty for categories."""
-        return torch.from_numpy(self.coder.offset if isinstance(self.coder, NumberCoder) else np.empty(0))
+        return torch.tensor(self.coder.offset if isinstance(self.coder, NumberCoder) else np.empty(0))
 
     @property
     def target_scale(self) -> torch.Tensor:
         """What number targets are divided by, (D,) float64; empty for categories."""
-        return torch.from_numpy(self.coder.scale if isinstance(self.coder, NumberCoder) else np.empty(0))
+        return torch.tensor(self.coder.scale if isinstance(self.coder, NumberCoder) else np.empty(0))
 
     def inputs(self, raw: Any) -> torch.Tensor:
         """Return raw inputs as a tensor: float32, (N, *input_shape); other kinds of tensor as they are.

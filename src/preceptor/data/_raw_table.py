@@ -58,7 +58,7 @@ class RawTable:
         if len(kept) < self.rows:
             first = self.row(int(goal.missing.argmax()))
             notes.append(
-                f"{self.rows - len(kept):,} rows left out: {target!r} is missing ({first} is the first)"
+                f"rows left out: {self.rows - len(kept):,}, as {target!r} is missing (first in {first})"
             )
         targets = target_values(Column(goal.name, goal.kind, goal.values[kept]))
         return self._assembled(kept, targets, target, notes, name=name, origin=origin)

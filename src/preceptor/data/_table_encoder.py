@@ -158,10 +158,10 @@ class TableEncoder:
         marked = [code.name for code in self.codes if code.marked]
         idle = [code.name for code in categories if not code.features]
         width = sum(len(code.values) for code in categories)
-        lines = [f"{len(numbers)} number columns{', standardised by the training rows' if scaled else ''}"]
+        lines = [f"number columns: {len(numbers)}{', standardised by the training rows' if scaled else ''}"]
         if categories:
             lines.append(
-                f"{len(categories)} category columns, one-hot in {width} features; unseen values are all 0"
+                f"category columns: {len(categories)}, one-hot in {width} features; unseen values are all 0"
             )
         if marked:
             lines.append("missing values are marked by a feature of their own: " + ", ".join(marked))

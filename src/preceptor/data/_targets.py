@@ -35,7 +35,7 @@ def clean(targets: Any, *, named: str = "targets") -> Array:
         values = _from_objects(values, named)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim not in (1, 2) or values.shape[-1] == 0:
+    if values.ndim not in (1, 2) or values.shape[1:] == (0,):
         raise DataError(
             f"{named} have an unusable shape", expected="(N,) or (N, D)", received=str(values.shape)
         )

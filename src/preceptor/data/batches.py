@@ -112,7 +112,11 @@ class TensorBatches:
         for start in range(first - first % self._block, len(self.x), self._block):
             where = slice(start, start + self._block)
             rows: Any = where if order is None else order[where]
-            pairs = zip(self.x[rows].split(self.batch_size), self.y[rows].split(self.batch_size), strict=True)
+            pairs = zip(
+                torch.split(self.x[rows], self.batch_size),
+                torch.split(self.y[rows], self.batch_size),
+                strict=True,
+            )
             for at, pair in enumerate(pairs, start // self.batch_size):
                 if at >= skip:
                     yield pair

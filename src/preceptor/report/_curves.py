@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.report._canvas import TOKENS, Drawing, page, style, svg
-from preceptor.report._format import as_float, count, envelope, evenly, label, number, title
+from preceptor.report._format import as_float, count, envelope, evenly, label, number, tick, title
 from preceptor.report._table import Table
 from preceptor.report.summary import Summary
 
@@ -91,7 +91,7 @@ def _draw(
     log = _is_wide(line.values for line in lines)
     alt = f"{heading} by epoch: " + "; ".join(_course(line, epochs) for line in lines) + "."
     with style():
-        figure, axes = page(_WIDTH, _HEIGHT, left=52, right=76, bottom=32, top=18)
+        figure, axes = page(_WIDTH, _HEIGHT, left=60, right=76, bottom=32, top=18)
         for line in lines:
             _plot(axes, line, epochs)
         _axes(axes, log, epochs)
@@ -110,7 +110,8 @@ def _plot(axes: Axes, line: _Line, epochs: NDArray[np.float64]) -> None:
     gap = np.isnan(np.concatenate([[math.nan], y, [math.nan]]))
     alone = ~gap[1:-1] & gap[:-2] & gap[2:]
     colour = TOKENS[line.colour]
-    axes.plot(x, y, color=colour, linewidth=line.width, linestyle=line.dashes)
+    dashes = line.dashes if len(kept) == len(epochs) else "-"  # dashes along a jagged outline look like gaps
+    axes.plot(x, y, color=colour, linewidth=line.width, linestyle=dashes)
     if alone.any():
         axes.plot(x[alone], y[alone], color=colour, linestyle="none", marker="o", markersize=4)
 
@@ -123,11 +124,13 @@ def _axes(axes: Axes, log: bool, epochs: NDArray[np.float64]) -> None:
         low, high = axes.get_ylim()
         subs = (1.0,) if high > 1e3 * low else (1.0, 2.0, 5.0)
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs))
-        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: tick(value)))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
-        axes.yaxis.set_major_formatter(ticker.ScalarFormatter(useOffset=False))
+        small = max(map(abs, axes.get_ylim())) < 0.01
+        plain = ticker.ScalarFormatter(useOffset=False)
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: tick(value)) if small else plain)
     if epochs.min() == epochs.max():
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     else:

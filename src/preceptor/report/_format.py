@@ -22,6 +22,7 @@ __all__ = [
     "part_name",
     "percent",
     "short",
+    "tick",
     "title",
 ]
 
@@ -88,6 +89,19 @@ def fixed(value: Any, places: int = 3) -> str:
     if math.isnan(given):
         return MISSING
     return f"{given:.{places}f}" if abs(given) < 1000 else number(given)
+
+
+def tick(value: float) -> str:
+    """Write a number as briefly as an axis needs it.
+
+    Example:
+        >>> tick(0.00105), tick(0.5), tick(0.0)
+        ('1.05e-3', '0.5', '0')
+    """
+    if value == 0 or 0.01 <= abs(value) < 1e4:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def percent(fraction: Any) -> str:

@@ -15,13 +15,15 @@ from preceptor.report.summary import Indexed
 __all__ = ["data_uris"]
 
 _SIDE = 64  # pixels; twelve colour images of this size take at most 200 kB
+_DARK = 64  # 8-bit images that stay below it hold another scale, as scanned digits of 0 to 16 do
 
 
 def data_uris(images: Indexed, indices: Sequence[int]) -> list[str]:
     """Return one ``data:image/png`` address per index; an empty one where there is no image to show.
 
-    Values of 8 bits and fractions in [0, 1] are shown as they are; any other range is stretched to black
-    and white over all images together. One channel is grey, three are colour; of other numbers the first.
+    Values of 8 bits and fractions in [0, 1] are shown as they are; any other range, and 8 bits of which less
+    than a quarter is used, is stretched to black and white over all images together. One channel is grey,
+    three are colour; of other numbers of channels the first is shown.
 
     Arguments:
         images: C×H×W or H×W per index.
@@ -37,7 +39,7 @@ def data_uris(images: Indexed, indices: Sequence[int]) -> list[str]:
         return [""] * len(raw)
     low = min(float(image.min()) for image in shown)
     high = max(float(image.max()) for image in shown)
-    if all(image.dtype == np.uint8 for image in shown):
+    if high >= _DARK and all(image.dtype == np.uint8 for image in shown):
         low, high = 0.0, 255.0
     elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0

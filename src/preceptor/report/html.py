@@ -116,9 +116,6 @@ def _predictions(predictions: Predictions) -> dict[str, Any]:
 def write(summary: Summary, path: str | os.PathLike[str]) -> Path:
     """Write the report to ``path``, whole or not at all, and return where it is.
 
-    The text goes to a temporary file beside it, is flushed to the disk, and takes the name at the end, so
-    that a report that was there before stays intact until then.
-
     Raises:
         StorageError: the file cannot be written.
 
@@ -129,24 +126,17 @@ def write(summary: Summary, path: str | os.PathLike[str]) -> Path:
         ...     write(run, Path(folder) / "report.html").name
         'report.html'
     """
-    target = Path(path)
-    content = render(summary).encode("utf-8")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    from preceptor.training.storage import write_text
+
+    target, page = Path(path), render(summary)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
-            "the report could not be written",
-            expected="a folder with room that can be written to",
-            received=f"{target}: {error.strerror or error}",
-            hint="free some space, or give another path",
+            f"cannot write {target}",
+            expected="a path whose folder exists or can be made",
+            received=error.strerror or str(error),
+            hint="give another path",
         ) from error
+    write_text(target, page)
     return target

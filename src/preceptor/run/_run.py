@@ -142,7 +142,7 @@ class Run:
         return self.evaluate("test")
 
     def evaluate(self, on: Any = "val") -> Evaluation:
-        """Measure on a part of the data (``"train"``, ``"val"``, ``"test"``), on a file, or on ``(x, y)``.
+        """Measure on ``"train"``, ``"val"`` or ``"test"``, on a file, or on ``(x, y)``.
 
         Raises:
             DataError: there are no such examples, or their targets are missing.
@@ -166,7 +166,8 @@ class Run:
         if not classes:
             return predicted
         whole = all(name.lstrip("-").isdigit() for name in classes)
-        return np.array([int(name) for name in classes] if whole else classes)[predicted]
+        labels: NDArray[Any] = np.array([int(name) for name in classes] if whole else classes)
+        return labels[predicted]
 
     def predict_proba(self, x: Any) -> NDArray[Any]:
         """Return each class's probability for new examples: N × classes.

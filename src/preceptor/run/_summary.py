@@ -80,7 +80,9 @@ def _experience(run: Run) -> str:
     if run.prepared is None:
         return f"the user's own batches, {epochs} epochs"
     split = run.prepared.split
-    return f"{run.prepared.dataset.text}; split {split.text}; {epochs} epochs over {len(split.train):,} examples"
+    return (
+        f"{run.prepared.dataset.text}; split {split.text}; {epochs} epochs over {len(split.train):,} examples"
+    )
 
 
 def _settings(run: Run) -> tuple[Setting, ...]:
@@ -147,8 +149,8 @@ def _feature(name: str, kind: str, values: Any, missing: Any) -> Feature:
     if kind != "number" or missing.all():
         return Feature(name, kind, missing=int(missing.sum()))
     present = values[~missing].astype(np.float64)
-    statistics = (present.mean(), present.std(), present.min(), present.max())
-    return Feature(name, kind, *map(float, statistics), missing=int(missing.sum()))
+    mean, std, low, high = map(float, (present.mean(), present.std(), present.min(), present.max()))
+    return Feature(name, kind, mean, std, low, high, int(missing.sum()))
 
 
 def _predictions(run: Run) -> Predictions | None:

@@ -135,26 +135,29 @@ def train(
     if isinstance(data, str | Path):
         chosen["data.source"] = str(data)
     base = base.changed({**named, **chosen})
+    keys = {*named, *chosen, *(experiment.chosen() if experiment and not resume else ())}
     inputs = Inputs(
         data if data is not None else _source(base),
         None if _is_fraction(val) else val,
         None if _is_fraction(test) else test,
         own_model=objects.model is not None or ":" in base.model.name,
     )
-    return _run(base, inputs, objects, folder, out, callbacks, attend)
+    return _run(base, inputs, objects, keys, folder, out, callbacks, attend)
 
 
 def _run(
     experiment: Experiment,
     inputs: Inputs,
     objects: Objects,
+    chosen: set[str],
     folder: RunFolder | None,
     out: Path | str | bool | None,
     callbacks: Sequence[Callback],
     attend: Callable[[Run], Sequence[Callback]] | None,
 ) -> Run:
     resumed = folder is not None
-    chosen = set(folder.manifest["chosen"]) if folder else experiment.chosen()
+    if folder is not None:
+        chosen = chosen | set(folder.manifest["chosen"])
     device = choose_device(experiment.training.device)
     feeds, prepared, experiment = make_feeds(experiment, inputs, device)
     if folder is not None:
@@ -184,7 +187,7 @@ def _run(
             folder = RunFolder.create(run_name, files, out=out if isinstance(out, str | Path) else None)
         elif folder is not None:
             folder.write("experiment.toml", experiment.to_toml())
-            folder.update_manifest(status="running")
+            folder.update_manifest(status="running", chosen=sorted(chosen))
         run = Run(
             experiment=experiment,
             predictor=problem,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from preceptor.errors import ConfigError, UnknownName
@@ -18,11 +17,16 @@ __all__ = ["make"]
 _NAMES = {"categories": "classification", "numbers": "regression"}
 
 
-class Decoder(Protocol):
-    """What a fitted preprocessor knows of the targets: standardised numbers to the data's units."""
+class Units(Protocol):
+    """What a fitted preprocessor knows of number targets: y = target_offset + target_scale · t."""
 
-    def decode_targets(self, targets: Tensor) -> Tensor:
-        """Return the targets, (N, D), in the data's units."""
+    @property
+    def target_offset(self) -> Tensor:
+        """(D,), in the data's units."""
+
+    @property
+    def target_scale(self) -> Tensor:
+        """(D,), in the data's units."""
 
 
 def make(
@@ -31,7 +35,7 @@ def make(
     classes: Sequence[str] = (),
     dims: int = 1,
     loss: str | None = None,
-    preprocessor: Decoder | None = None,
+    preprocessor: Units | None = None,
 ) -> Task:
     """Make the task that suits the targets.
 
@@ -71,6 +75,5 @@ def make(
         return Classification(tuple(classes), loss=chosen)
     if preprocessor is None:
         return Regression(dims, loss=chosen)
-    ends = torch.stack([torch.zeros(dims), torch.ones(dims)]).double()
-    offset, one = preprocessor.decode_targets(ends).double()
-    return Regression(dims, tuple(offset.tolist()), tuple((one - offset).tolist()), loss=chosen)
+    offset, scale = preprocessor.target_offset.tolist(), preprocessor.target_scale.tolist()
+    return Regression(dims, tuple(offset), tuple(scale), loss=chosen)

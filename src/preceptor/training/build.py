@@ -145,7 +145,8 @@ def import_model(reference: str) -> Any:
     try:
         if where.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            assert spec is not None and spec.loader is not None  # noqa: S101 - a .py file always has a loader
+            assert spec is not None  # noqa: S101 - a .py file always has one
+            assert spec.loader is not None  # noqa: S101 - and a loader
             module = importlib.util.module_from_spec(spec)
             sys.modules.setdefault(spec.name, module)
             spec.loader.exec_module(module)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from preceptor.errors import ConfigError
 
 if TYPE_CHECKING:
-    from preceptor.training.loop import State
+    from preceptor.training.state import State
 
 __all__ = ["EVENTS", "Callback", "Callbacks"]
 

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from preceptor.errors import ConfigError, DataError, nearest
 
@@ -38,7 +46,9 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _none(cls, values: Any) -> Any:
-        return {k: None if v == "none" else v for k, v in values.items()} if isinstance(values, dict) else values
+        return (
+            {k: None if v == "none" else v for k, v in values.items()} if isinstance(values, dict) else values
+        )
 
     @property
     def options(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -148,7 +148,7 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         for hook in batch_begin:
             hook(state)
         if problem.needs_closure:
-            loss = optimizer.step(gradient)  # type: ignore[arg-type, assignment]  # gives back the first loss
+            loss = cast(Tensor, optimizer.step(gradient))  # type: ignore[arg-type]  # gives back the first loss
         else:
             loss = gradient()
             if scaler:

@@ -1,0 +1,34 @@
+"""`script`: a finished run as a plain PyTorch program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from preceptor.data import generators
+from preceptor.run._run import own_model_needed
+from preceptor.training.build import Objects, build, choose_device
+from preceptor.training.eject import eject
+from preceptor.training.folder import RunFolder
+from preceptor.training.inputs import Inputs, make_feeds
+
+__all__ = ["script"]
+
+
+def script(folder: Path | str) -> str:
+    """Return a run as the text of a plain PyTorch script, which ends with the same weights.
+
+    Arguments:
+        folder: the run's folder; its data must still be where they were.
+
+    Raises:
+        ConfigError: something in the run has no plain form.
+        CheckpointError: there is no run in that folder.
+    """
+    experiment = RunFolder(folder).experiment
+    if ":" in experiment.model.name:
+        raise own_model_needed(experiment.model.name)
+    device = choose_device(experiment.training.device)
+    feeds, prepared, _ = make_feeds(experiment, Inputs(experiment.data.source), device)
+    with generators.seeded(experiment.seed):
+        problem, experiment = build(experiment, feeds, Objects(), device)
+    return eject(experiment, problem, feeds, prepared)

@@ -1,0 +1,305 @@
+"""What holds for every entry, and for every entry of a kind."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from preceptor.catalogue import Entry, entry, find, get, kinds
+from preceptor.errors import ConfigError
+
+KINDS = (
+    "activation",
+    "architecture",
+    "initializer",
+    "loss",
+    "metric",
+    "optimizer",
+    "output-unit",
+    "schedule",
+)
+ROSENBROCK_RATES = {
+    "gradient-descent": 1e-3,
+    "online-sgd": 1e-3,
+    "sgd": 1e-3,
+    "momentum": 1e-4,
+    "nesterov": 1e-4,
+    "adagrad": 0.3,
+    "rmsprop": 0.01,
+    "adam": 0.02,
+    "adamw": 0.02,
+}
+
+
+def every(kind: str | None = None) -> pytest.MarkDecorator:
+    entries = find(kind=kind)
+    assert entries
+    return pytest.mark.parametrize("e", entries, ids=lambda e: f"{e.kind}:{e.name}")
+
+
+def test_these_are_the_kinds():
+    assert tuple(kinds()) == KINDS
+    assert sum(kinds().values()) == len(find())
+
+
+@every()
+def test_documentation_is_complete(e: Entry):
+    for field in ("summary", "formula", "shapes", "when", "pitfalls", "source", "example"):
+        assert getattr(e, field).strip(), field
+    assert "\n" not in e.summary
+    assert e.summary.endswith(".")
+    assert e.name == e.name.lower().replace("_", "-")
+
+
+@every()
+def test_example_runs(e: Entry):
+    torch.manual_seed(0)
+    parsed = doctest.DocTestParser().get_doctest(
+        e.example + "\n", {"torch": torch, "get": get}, e.name, None, None
+    )
+    assert parsed.examples
+    shown: list[str] = []
+    result = doctest.DocTestRunner().run(parsed, out=shown.append)
+    assert result.failed == 0, "".join(shown)
+
+
+@every()
+def test_every_name_finds_it(e: Entry):
+    for name in (e.name, *e.aliases):
+        assert entry(name, e.kind) is e
+        assert entry(name.replace("-", "_").upper(), e.kind + "s") is e
+        assert e in find(name)
+
+
+@every()
+def test_unknown_option_is_refused(e: Entry):
+    with pytest.raises(ConfigError, match=f"{e.name}.*no option 'nonsense'"):
+        get(e.name, kind=e.kind, nonsense=1)
+    for option in e.defaults:
+        with pytest.raises(ConfigError, match=f"did you mean '{option}'"):
+            get(e.name, kind=e.kind, **{option + "s": 1})
+
+
+@every()
+def test_defaults_are_those_of_the_factory(e: Entry):
+    signature = inspect.signature(e.factory)
+    stated = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
+    needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
+    assert dict(e.defaults) == stated
+    assert needed - {"total_steps", "steps_per_epoch"} == set(e.needs)
+
+
+@every("activation")
+def test_activation_has_the_right_gradient_and_shape(e: Entry):
+    torch.manual_seed(1)
+    x = (3 * torch.randn(2, 5, 3, dtype=torch.float64)).requires_grad_()
+    f = e.build()
+    assert f(x).shape == x.shape
+    assert torch.autograd.gradcheck(f, (x,))
+    assert torch.isfinite(f(torch.tensor([-1000.0, 1000.0]))).all()
+
+
+@every("output-unit")
+def test_output_unit_keeps_the_shape(e: Entry):
+    z = torch.randn(4, 3)
+    assert e.build()(z).shape == z.shape
+    assert e.traits["targets"] in ("categories", "binary", "numbers")
+
+
+def _batch(e: Entry) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(2)
+    return {
+        "categories": (torch.randn(7, 4, dtype=torch.float64), torch.randint(4, (7,))),
+        "binary": (torch.randn(7, dtype=torch.float64), torch.randint(2, (7,)).double()),
+        "numbers": (torch.randn(7, 2, dtype=torch.float64), torch.randn(7, 2, dtype=torch.float64)),
+    }[e.traits["targets"]]
+
+
+@every("loss")
+def test_loss_has_the_right_gradient_and_consistent_reductions(e: Entry):
+    output, target = _batch(e)
+    output.requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: e.build()(z, target), (output,))
+    each, total, mean = (e.build(reduction=r)(output, target) for r in ("none", "sum", "mean"))
+    assert len(each) == len(target)
+    torch.testing.assert_close(each.sum(), total)
+    torch.testing.assert_close(each.mean(), mean)
+    with pytest.raises(ConfigError, match="reduction"):
+        e.build(reduction="average")
+
+
+@every("loss")
+def test_loss_says_which_output_unit_it_is_made_for(e: Entry):
+    unit = entry(e.traits["output_unit"], "output-unit")
+    assert unit.traits["targets"] == e.traits["targets"]
+
+
+@every("metric")
+def test_metric_is_empty_until_updated_and_again_after_reset(e: Entry):
+    output, target = {
+        "categories": (torch.eye(3), torch.tensor([0, 1, 1])),
+        "numbers": (torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([[1.0], [2.5], [3.0]])),
+    }[e.traits["targets"]]
+    metric = e.build()
+    assert metric.compute() != metric.compute()
+    metric.update(output, target)
+    first = metric.compute()
+    assert isinstance(first, float)
+    assert first == first
+    metric.reset()
+    assert metric.compute() != metric.compute()
+    metric.update(output, target)
+    assert metric.compute() == first
+    assert e.traits["better"] in ("max", "min")
+
+
+@every("metric")
+def test_metric_of_a_nan_output_is_nan(e: Entry):
+    target = torch.tensor([0, 1, 1]) if e.traits["targets"] == "categories" else torch.tensor([1.0, 2.0, 3.0])
+    output = torch.tensor([[0.0], [float("nan")], [1.0]])
+    metric = e.build()
+    metric.update(output, target)
+    assert metric.compute() != metric.compute()
+
+
+def _minimise(e: Entry, f, start: list[float], steps: int, **options: float) -> list[float]:
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = e.build([x], **options)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = f(x)
+        loss.backward()
+        return loss
+
+    values = [optimizer.step(closure).item() for _ in range(steps)]
+    return [*values, f(x).item()]
+
+
+@every("optimizer")
+def test_optimizer_decreases_a_quadratic_at_its_default_rate(e: Entry):
+    values = _minimise(e, lambda x: x[0] ** 2 / 2 + 5 * x[1] ** 2, [1.0, 1.0], 300)
+    assert values[-1] < 0.9 * values[0]
+
+
+@every("optimizer")
+def test_optimizer_decreases_the_rosenbrock_function(e: Entry):
+    def rosenbrock(x: torch.Tensor) -> torch.Tensor:
+        return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+
+    options = {} if e.traits.get("closure") else {"lr": ROSENBROCK_RATES[e.name]}
+    values = _minimise(e, rosenbrock, [-1.2, 1.0], 500, **options)
+    assert values[0] == pytest.approx(24.2)
+    assert values[-1] < (1e-12 if e.traits.get("closure") else 3.9)
+
+
+def _net() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 1))
+
+
+def _train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        x, y = torch.randn(8, 6, generator=generator), torch.randn(8, 1, generator=generator)
+
+        def closure(x: torch.Tensor = x, y: torch.Tensor = y) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+
+
+@every("optimizer")
+def test_optimizer_resumes_to_the_bit(e: Entry):
+    model = _net()
+    optimizer = e.build(model.parameters())
+    _train(model, optimizer, range(10))
+    other, saved = copy.deepcopy(model), copy.deepcopy(optimizer.state_dict())
+    resumed = e.build(other.parameters())
+    resumed.load_state_dict(saved)
+    _train(model, optimizer, range(10, 20))
+    _train(other, resumed, range(10, 20))
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@every("optimizer")
+def test_optimizer_is_torch_s_own(e: Entry):
+    model, other = _net(), _net()
+    cls = getattr(torch.optim, e.traits["torch"])
+    optimizer = e.build(model.parameters())
+    assert type(optimizer) is cls
+    options = dict(e.defaults) if e.traits.get("closure") else {**e.defaults, "foreach": False}
+    if e.name == "nesterov":
+        options["nesterov"] = True
+    plain = cls(other.parameters(), **options)
+    _train(model, optimizer, range(100))
+    _train(other, plain, range(100))
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def _rates(e: Entry, steps: int, *, total: int, per_epoch: int, resume_at: int | None = None) -> list[float]:
+    def make() -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        optimizer = get("sgd", [torch.zeros(1, requires_grad=True)], lr=0.5)
+        return optimizer, e.factory(optimizer, total_steps=total, steps_per_epoch=per_epoch, **e.options())
+
+    optimizer, schedule = make()
+    rates = []
+    for step in range(steps):
+        if step == resume_at:
+            saved = copy.deepcopy((optimizer.state_dict(), schedule.state_dict()))
+            optimizer, schedule = make()
+            optimizer.load_state_dict(saved[0])
+            schedule.load_state_dict(saved[1])
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if e.traits.get("metric"):
+            schedule.step(1.0)
+        else:
+            schedule.step()
+    return rates
+
+
+@every("schedule")
+def test_schedule_resumes_to_the_bit(e: Entry):
+    whole = _rates(e, 150, total=150, per_epoch=10)
+    assert _rates(e, 150, total=150, per_epoch=10, resume_at=23) == whole
+    assert all(0 <= rate <= 0.5 for rate in whole)
+    assert (len(set(whole)) == 1) == bool(e.traits.get("constant"))
+
+
+@every("schedule")
+def test_schedule_survives_a_run_of_one_step_and_steps_beyond_its_end(e: Entry):
+    assert all(0 <= rate <= 0.5 for rate in _rates(e, 5, total=1, per_epoch=1))
+
+
+@every("initializer")
+def test_initializer_fills_in_place_from_the_global_generator(e: Entry):
+    w = torch.full((4, 6), 7.0)
+    torch.manual_seed(4)
+    assert e.build(w) is w
+    assert not (w == 7.0).any()
+    torch.manual_seed(4)
+    assert torch.equal(e.build(torch.empty(4, 6)), w)
+    assert not e.build(nn.Linear(3, 2).weight).grad_fn
+
+
+@every("architecture")
+def test_architecture_gives_the_right_shape_and_reaches_every_parameter(e: Entry):
+    torch.manual_seed(5)
+    for inputs in ((1, 28, 28), (3, 32, 32)):
+        model = e.build(inputs, 7)
+        output = model(torch.randn(16, *inputs))
+        assert output.shape == (16, 7)
+        output.square().sum().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+        assert model.sizes[-1] == 7
