@@ -89,7 +89,11 @@ def find(pattern: str = "*", kind: str | None = None) -> list[Entry]:
 
 def _kind(kind: str) -> str:
     singular = _normal(kind)
-    for candidate in (singular, singular.removesuffix("s"), singular.removesuffix("es")):
+    for candidate in (
+        singular,
+        *(singular.removesuffix(end) for end in ("s", "es")),
+        singular.removesuffix("ies") + "y",
+    ):
         if candidate in _by_kind:
             return candidate
     raise UnknownName("kind", kind, _by_kind)

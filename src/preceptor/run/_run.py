@@ -167,7 +167,8 @@ class Run:
             return predicted
         whole = all(name.lstrip("-").isdigit() for name in classes)
         labels: NDArray[Any] = np.array([int(name) for name in classes] if whole else classes)
-        return labels[predicted]
+        named: NDArray[Any] = labels[predicted]
+        return named
 
     def predict_proba(self, x: Any) -> NDArray[Any]:
         """Return each class's probability for new examples: N × classes.

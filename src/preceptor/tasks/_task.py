@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -153,7 +154,9 @@ class Task(ABC):
             return bootstrap(lambda: self._meter(self.metrics[0]), output, target, level=level)
         meter.update(output, target)
         share = meter.compute()
-        return wilson(round(share * len(target)), len(target), level) if share == share else (share, share)
+        if math.isnan(share):
+            return share, share
+        return wilson(round(share * len(target)), len(target), level)
 
     def _mismatch(self, output: Tensor, target: Tensor, expected: str) -> ModelError:
         return ModelError(
