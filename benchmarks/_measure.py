@@ -1,8 +1,8 @@
 """Interleaved timing: candidates take turns, so that what else the machine does falls on all of them alike.
 
 A candidate is a function that does some work and calls `Clock.tick` after each unit of it (an epoch, say).
-What lies before the first tick (set-up, imports, first calls) is not counted. Candidates are compared by the median
-over rounds of the ratio to the baseline *of the same round*: a slow minute then moves both sides of a ratio.
+What lies before the first tick (set-up, imports, first calls) is not counted. Candidates are compared by the
+median over rounds of the ratio to the baseline of the same round: a slow minute moves both sides of a ratio.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Clock:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Keep older objects out of the garbage collector's sight, which stays on for what the block itself makes.
+    """Keep older objects out of sight of the garbage collector, which stays on for what the block makes.
 
     Otherwise every candidate would pay for walking over the modules that the heaviest of them imported.
     """
@@ -64,7 +64,7 @@ def settled() -> Iterator[None]:
 def interleave(
     candidates: Mapping[str, Callable[[Clock], _T]], rounds: int
 ) -> tuple[dict[str, list[Timing]], dict[str, _T]]:
-    """Time the candidates in turn, ``rounds`` times, after one untimed turn; each round starts one further on.
+    """Time the candidates in turn, ``rounds`` times, after one untimed turn; a round starts one further on.
 
     Returns:
         the timings per unit of each candidate, one a round, and what each returned in its untimed turn.
@@ -84,7 +84,7 @@ def interleave(
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median over rounds of a candidate's time over the baseline's, with the quartiles of the CPU ratio."""
+    """The median over rounds of a candidate's time over the baseline's; quartiles of the CPU ratio."""
 
     cpu: float
     low: float

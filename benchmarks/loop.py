@@ -4,10 +4,10 @@
     python benchmarks/loop.py                      # everything; some six minutes on one core
     python benchmarks/loop.py --workload tiny --only preceptor --only optimised --rounds 15 --json loop.json
 
-Every row does the same work from the same weights: shuffle, forward, cross entropy, backward, Adam (lr 1e-3), and
-at the end of each epoch a validation pass with loss and accuracy. Data are synthetic and in memory, arithmetic is
-eager float32, on one thread unless --threads says otherwise. The rows take turns; a turn times --epochs epochs of
-each, its first epoch and all set-up left out. The optimizer steps that were taken are counted and checked.
+Every row does the same work from the same weights: shuffle, forward, cross entropy, backward, Adam (lr 1e-3),
+and at the end of each epoch a validation pass with loss and accuracy. Data are synthetic and in memory,
+arithmetic is eager float32, on one thread unless --threads says otherwise. The rows take turns; a turn times
+--epochs epochs of each, its first epoch and all set-up left out. Optimizer steps are counted and checked.
 
 Workloads:
     tiny    MLP 32-64-4, batch 64, 128 steps an epoch: all overhead
@@ -15,19 +15,19 @@ Workloads:
     lenet   LeNet-5 (ReLU, max pooling) on 1×28×28, batch 64, 60 steps an epoch: convolutions
 
 Rows:
-    plain          by hand, as one writes it first: DataLoader(TensorDataset, shuffle=True), torch.optim.Adam as it
-                   comes, loss.item() at every step; the 1.00 of every ratio
-    optimised      by hand, all that public calls give: batches gathered in blocks that fit the cache, fused Adam,
-                   gradients set to None, losses kept as tensors, validation in batches of 256 in inference mode
-    channels-last  optimised, with weights in the channels-last layout (only where there are convolutions)
-    bound          the faster of these two, and past the public calls: the fused Adam operator and the autograd
-                   engine called directly, which no hook or profiler would notice; shows what the wrappers cost
-    preceptor      preceptor.train, doing what the others do: nothing written, nothing measured on training examples
-    preceptor-full preceptor.train as it comes: training measured like validation, run folder, checkpoints
-    lightning      Trainer without logger, checkpoint, bar, summary and sanity check
-    skorch         NeuralNetClassifier without printing, validated on a fixed split
-    ignite         supervised trainer and evaluator with Loss and Accuracy
-    keras          Keras 3 on torch, compile(jit_compile=False), fit(verbose=0)
+    plain           by hand, as one writes it first: DataLoader(TensorDataset, shuffle=True), torch.optim.Adam
+                    as it comes, loss.item() at every step; the 1.00 of every ratio
+    optimised       by hand, all that public calls give: batches gathered in blocks that fit the cache, fused
+                    Adam, gradients set to None, losses kept as tensors, validation in batches of 256
+    channels-last   optimised, with weights in the channels-last layout (only where there are convolutions)
+    bound           the faster of these two, past the public calls: the fused Adam operator and the autograd
+                    engine called directly, unseen by any hook or profiler; shows what the wrappers cost
+    preceptor       preceptor.train, doing what the others do: no run folder, no measuring on training data
+    preceptor-full  preceptor.train as it comes: training measured like validation, run folder, checkpoints
+    lightning       Trainer without logger, checkpoint, bar, summary and sanity check
+    skorch          NeuralNetClassifier without printing, validated on a fixed split
+    ignite          supervised trainer and evaluator with Loss and Accuracy
+    keras           Keras 3 on torch, compile(jit_compile=False), fit(verbose=0)
 
 Columns: CPU time relative to plain, with its quartiles over the rounds; wall time relative to plain; CPU time
 relative to the best row by hand without private calls; microseconds of CPU a step, validation shared out;
@@ -126,13 +126,20 @@ def show(work: Workload, report: dict[str, dict[str, Any]]) -> None:
         print(f"  {name:<15}" + "".join(f"{c:>14}" for c in cells), flush=True)
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
+    return number
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="repeatable; all by default")
     parser.add_argument("--only", action="append", choices=ROWS, help="repeatable; plain is always measured")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every row (7)")
-    parser.add_argument("--epochs", type=int, default=3, help="timed epochs a turn (3)")
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads (1)")
+    parser.add_argument("--rounds", type=_count, default=7, help="turns of every row (7)")
+    parser.add_argument("--epochs", type=_count, default=3, help="timed epochs a turn (3)")
+    parser.add_argument("--threads", type=_count, default=1, help="torch's threads (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     return parser.parse_args()
 
@@ -143,15 +150,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     rounds, epochs, threads = arguments.rounds, arguments.epochs, arguments.threads
     names = [n for n in ROWS if n == "plain" or not arguments.only or n in arguments.only]
-    print(
-        f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.rounds} rounds × {arguments.epochs} epochs"
-    )
+    print(f"torch {torch.__version__}, {threads} thread(s), {rounds} rounds of {epochs} epochs")
     results = {}
     for name in arguments.workload or WORKLOADS:
         results[name] = compare(WORKLOADS[name], names, rounds, epochs)
         show(WORKLOADS[name], results[name])
     if arguments.json:
-        settings = {"rounds": arguments.rounds, "epochs": arguments.epochs, "threads": arguments.threads}
+        settings = {"rounds": rounds, "epochs": epochs, "threads": threads}
         versions = {
             "python": platform.python_version(),
             "torch": torch.__version__,

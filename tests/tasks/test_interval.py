@@ -75,10 +75,12 @@ def test_a_higher_level_gives_a_wider_interval():
     assert outer[0] < inner[0] < inner[1] < outer[1]
 
 
-def test_resamples_without_a_value_are_left_out():
+def test_resamples_of_one_example_alone_have_a_value_and_a_measure_without_one_has_no_interval():
     output, target = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 2.0, 3.0])
     assert all(math.isfinite(end) for end in bootstrap(R2, output, target, draws=200))
     assert all(math.isnan(end) for end in bootstrap(R2, output[:1], target[:1], draws=5))
+    output[1] = math.nan
+    assert all(math.isnan(end) for end in bootstrap(MAE, output, target, draws=200))
 
 
 def test_nothing_to_resample_is_said():

@@ -68,6 +68,12 @@ class Entry:
                     received=f"{key}={given[key]!r}",
                     hint=f"did you mean {close[0]!r}?" if close else None,
                 )
+            if isinstance(self.defaults[key], bool) and not isinstance(given[key], bool):
+                raise ConfigError(
+                    f"{self.name}: {key} is not usable",
+                    expected="true or false",
+                    received=f"{key}={given[key]!r}",
+                )
         return {**self.defaults, **given}
 
     def build(self, *arguments: Any, **options: Any) -> Any:

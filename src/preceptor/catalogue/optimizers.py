@@ -253,13 +253,17 @@ def rmsprop(
     )
 
 
+def _is_decay(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < 1
+
+
 def _adam(cls: type[_O], params: Params, betas: tuple[float, float], **options: Any) -> _O:
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+    if not (isinstance(betas, (tuple, list)) and len(betas) == 2 and all(map(_is_decay, betas))):
         raise ConfigError(
             "betas is not usable",
             expected="two numbers in [0, 1)",
             received=f"betas={betas!r}",
-            hint="0.9, 0.999",
+            hint="betas=[0.9, 0.999]",
         )
     return _make(cls, params, fused_on=("cpu", "cuda"), betas=tuple(betas), **options)
 
@@ -325,8 +329,8 @@ def adamw(
     when="small data, smooth losses and high precision: linear models, physics",
     pitfalls="needs the loss of the whole training set, several times a step; on mini-batches it breaks down",
     source="Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989",
-    differs="line_search_fn is 'strong_wolfe' and history_size 10; torch has no line search and 100 by "
-    "default",
+    differs="line_search_fn is 'strong_wolfe', history_size 10 and tolerance_change 0; torch has None, 100 "
+    "and 1e-9, at which float32 stops short of the minimum",
     example="""
         >>> w = torch.tensor([1.0, 5.0], requires_grad=True)
         >>> optimizer = get('l-bfgs')([w])
@@ -347,7 +351,7 @@ def lbfgs(
     max_iter: int = 20,
     max_eval: int | None = None,
     tolerance_grad: float = 1e-7,
-    tolerance_change: float = 1e-9,
+    tolerance_change: float = 0.0,
     history_size: int = 10,
     line_search_fn: str | None = "strong_wolfe",
 ) -> torch.optim.LBFGS:

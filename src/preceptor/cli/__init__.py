@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from preceptor.cli import _catalogue, _compare, _eject, _env, _evaluate, _predict, _train
+from preceptor.errors import OutOfMemory, PreceptorError
 
 __all__ = ["app", "main"]
 
@@ -31,11 +32,23 @@ app.command("env")(_env.env)
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error of ours is one message and exit code 2."""
-    from preceptor.errors import PreceptorError
-
     try:
         return app(args=arguments)
     except PreceptorError as error:
-        console = importlib.import_module("rich.console").Console(stderr=True)
-        importlib.import_module("preceptor.report.terminal").show_error(error, console)
-        sys.exit(2)
+        _fail(error)
+    except (MemoryError, RuntimeError) as error:
+        if not importlib.import_module("preceptor.training.own_code").is_out_of_memory(error):
+            raise
+        _fail(
+            OutOfMemory(
+                "out of memory",
+                expected="what fits into memory",
+                received=str(error).partition("\n")[0] or "MemoryError",
+            )
+        )
+
+
+def _fail(error: PreceptorError) -> NoReturn:
+    console = importlib.import_module("rich.console").Console(stderr=True)
+    importlib.import_module("preceptor.report.terminal").show_error(error, console)
+    sys.exit(2)

@@ -24,7 +24,7 @@ def evaluate(
     from preceptor.errors import ConfigError
     from preceptor.report.terminal import line
     from preceptor.run import load
-    from preceptor.training.build import import_model
+    from preceptor.training.own_code import import_model
 
     if data is None and on not in ("test", "val", "train"):
         raise ConfigError("unknown part", expected="test, val or train", received=repr(on))

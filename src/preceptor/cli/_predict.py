@@ -23,7 +23,7 @@ def predict(
     import io
 
     from preceptor.run import load
-    from preceptor.training.build import import_model
+    from preceptor.training.own_code import import_model
     from preceptor.training.storage import write_text
 
     loaded = load(run, model=import_model(model) if model else None)

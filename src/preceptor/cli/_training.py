@@ -77,15 +77,17 @@ def _conclude(run: Run, console: Console, *, test: bool) -> int:
     if run.status == "interrupted":
         _say(console, "saved", f"{run.folder.path}; go on with: preceptor train --resume {run.folder.path}")
         return _INTERRUPTED
+    measured = run.best_epoch is not None
     if run.status == "diverged":
         lower = run.experiment.optimizer.options.get("lr", 1e-3) / 10
+        left = "the best weights are kept" if measured else "no epoch came to its end"
         _say(
             console,
             "diverged",
-            "the loss is no longer a finite number; the best weights are kept\n"
+            f"the loss is no longer a finite number; {left}\n"
             f"try a smaller learning rate, --lr {lower:g}, or --set training.max_grad_norm=1",
         )
-    if test and run.feeds and run.feeds.test is not None and not run.ledger:
+    if test and measured and run.feeds and run.feeds.test is not None and not run.ledger:
         _say(console, "test", str(run.test()))
     _say(console, "report", str(run.report()))
     return 1 if run.status == "diverged" else 0

@@ -33,7 +33,9 @@ def missing_file(path: Path) -> DataError:
     folder = path.parent
     if not folder.is_dir():
         return DataError(
-            f"no file {str(path)!r}", received=f"the folder {str(folder)!r} does not exist either"
+            f"no file {str(path)!r}",
+            expected="a file or folder that exists",
+            received=f"the folder {str(folder)!r} does not exist either",
         )
     close = nearest(path.name, (p.name for p in folder.iterdir()))
     hint = "did you mean " + " or ".join(repr(str(folder / name)) for name in close) + "?" if close else None

@@ -40,6 +40,7 @@ def read_parquet(path: Path) -> RawTable:
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{str(path)!r} cannot be read as Parquet",
+            expected="a Parquet file",
             received=str(error).partition("\n")[0],
             hint="write the file again",
         ) from error

@@ -187,7 +187,11 @@ class Preprocessor:
                 )
             return cls(_encoder_from(state), _coder_from(state), state["target_name"])
         except (KeyError, TypeError) as error:
-            raise CheckpointError("the saved preprocessing cannot be read", received=repr(error)) from error
+            raise CheckpointError(
+                "the saved preprocessing cannot be read",
+                expected="what a run saves in preprocessing.json",
+                received=repr(error),
+            ) from error
 
 
 def _fitted_inputs(dataset: Dataset, rows: Array, *, standard: bool) -> Scaler | TableEncoder | PassThrough:

@@ -17,7 +17,7 @@ __all__ = ["Batch", "Batches", "LoaderBatches", "TensorBatches"]
 Batch = tuple[Any, Tensor]
 """One step's inputs and targets."""
 
-_BLOCK_BYTES = 4 << 20  # gathered at once: large enough to hide the call, small enough for the cache
+_BLOCK_BYTES = 1 << 20  # gathered at once: large enough to hide the call, small enough for the cache
 _ALIGNMENT = 64  # bytes; matrix kernels may round differently on data that start elsewhere
 
 
@@ -111,12 +111,11 @@ class TensorBatches:
         first = skip * self.batch_size
         for start in range(first - first % self._block, len(self.x), self._block):
             where = slice(start, start + self._block)
-            rows: Any = where if order is None else order[where]
-            pairs = zip(
-                torch.split(self.x[rows], self.batch_size),
-                torch.split(self.y[rows], self.batch_size),
-                strict=True,
-            )
+            if order is None:
+                x, y = self.x[where], self.y[where]
+            else:
+                x, y = self.x.index_select(0, order[where]), self.y.index_select(0, order[where])
+            pairs = zip(torch.split(x, self.batch_size), torch.split(y, self.batch_size), strict=True)
             for at, pair in enumerate(pairs, start // self.batch_size):
                 if at >= skip:
                     yield pair

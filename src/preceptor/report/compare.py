@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preceptor.training import History, RunFolder
+from preceptor.training import RunFolder
 
 __all__ = ["Comparison", "compare"]
 
@@ -44,7 +44,7 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     absent = "–"
     values = {key: tuple(flat.get(key, absent) for flat in flats) for key in keys if key not in _MACHINE}
     settings = {key: given for key, given in values.items() if len(set(map(repr, given))) > 1}
-    bests = [_best(folder.experiment, folder.history) for folder in folders]
+    bests = [_best(folder) for folder in folders]
     names = list(dict.fromkeys(key for best in bests for key in best if key not in ("seconds", "lr")))
     metrics = {name: tuple(best.get(name) for best in bests) for name in names}
     tests = [_last_test(folder) for folder in folders]
@@ -53,9 +53,9 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     return Comparison([str(f.path) for f in folders], settings, metrics, list(_notes(folders, settings)))
 
 
-def _best(experiment: Any, history: History) -> dict[str, Any]:
-    index = history.best(experiment.training.monitor, experiment.training.mode)
-    return {} if index is None else history[index]
+def _best(folder: RunFolder) -> dict[str, Any]:
+    epoch = folder.manifest.get("best_epoch")
+    return {} if epoch is None else folder.history[epoch - 1]
 
 
 def _last_test(folder: RunFolder) -> dict[str, Any]:

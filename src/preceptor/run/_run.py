@@ -23,6 +23,7 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
+from preceptor.training.own_code import make_model
 from preceptor.training.problem import Predictor
 from preceptor.training.state import State
 
@@ -55,7 +56,7 @@ class Evaluation:
         look = f"{_ordinal(self.looks)} look at the test set; " if self.looks else ""
         warning = ""
         if self.looks > 1:
-            warning = "\n         what is chosen after looking at the test set is no longer tested by it"
+            warning = "\nwhat is chosen after looking at the test set is no longer tested by it"
         return f"{name} {value:.3f} ({look}95 % interval {low:.3f}–{high:.3f}, n = {self.n:,}){warning}"
 
 
@@ -117,8 +118,8 @@ class Run:
         """The epoch whose weights were best by the monitored value, from 1."""
         if self.state:
             return self.state.best_epoch
-        index = self.history.best(self.experiment.training.monitor, self.experiment.training.mode)
-        return None if index is None else int(self.history[index, "epoch"])
+        recorded = self.folder.manifest.get("best_epoch") if self.folder else None
+        return None if recorded is None else int(recorded)
 
     def finish(self) -> None:
         """Write history and weights into the folder, once the loop has ended."""
@@ -204,6 +205,13 @@ class Run:
         if self.preprocessor is not None:
             raw, _ = data.read_inputs(x, self.preprocessor)
             inputs = self.preprocessor.inputs(raw)
+        elif isinstance(x, str | Path):
+            raise DataError(
+                "a run on your own loaders predicts for tensors",
+                expected="inputs of the form that the loader yielded",
+                received=repr(str(x)),
+                hint="run.predict(x) in Python",
+            )
         else:
             inputs = torch.as_tensor(x)
         if not len(inputs):
@@ -223,7 +231,11 @@ class Run:
             if on == "train" and self.prepared is not None:
                 batches = in_order(self.prepared.train, batch_size=64, device=self.predictor.device)
             if batches is None:
-                raise DataError(f"there are no {on} examples", hint=f"hold some out: {on}=0.15")
+                raise DataError(
+                    f"there are no {on} examples",
+                    expected=f"a run that holds some out: {on}=0.15",
+                    received=self.prepared.split.text if self.prepared else f"no {on} loader",
+                )
             return on, batches
         if self.preprocessor is None:
             raise DataError(
@@ -334,10 +346,10 @@ def _predictor(
         dims=signature.dims,
         loss=experiment.loss.name if named_loss else None,
         preprocessor=preprocessor,
+        metrics=experiment.metrics,
     )
     if objects.model is not None:
-        made = objects.model
-        model = made if isinstance(made, nn.Module) else made(**experiment.model.options)
+        model = make_model(objects.model, experiment.model.options)
     elif ":" in experiment.model.name:
         raise own_model_needed(experiment.model.name)
     else:

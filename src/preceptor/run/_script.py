@@ -6,6 +6,7 @@ from pathlib import Path
 
 from preceptor.data import generators
 from preceptor.run._run import own_model_needed
+from preceptor.run._train import refuse_other_data
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.eject import eject
 from preceptor.training.folder import RunFolder
@@ -22,13 +23,15 @@ def script(folder: Path | str) -> str:
 
     Raises:
         ConfigError: something in the run has no plain form.
-        CheckpointError: there is no run in that folder.
+        CheckpointError: there is no run in that folder, or its data have changed.
     """
-    experiment = RunFolder(folder).experiment
+    run_folder = RunFolder(folder)
+    experiment = run_folder.experiment
     if ":" in experiment.model.name:
         raise own_model_needed(experiment.model.name)
     device = choose_device(experiment.training.device)
     feeds, prepared, _ = make_feeds(experiment, Inputs(experiment.data.source), device)
+    refuse_other_data(run_folder, prepared)
     with generators.seeded(experiment.seed):
         problem, experiment = build(experiment, feeds, Objects(), device)
     return eject(experiment, problem, feeds, prepared)

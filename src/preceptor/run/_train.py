@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, IterableDataset
 
 from preceptor.data import generators
-from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.errors import CheckpointError, ConfigError, DataError, StorageError
 from preceptor.run._run import Run, own_model_needed
-from preceptor.training.build import Objects, build, choose_device, import_model
+from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Block, Experiment
@@ -21,12 +25,13 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
 from preceptor.training.manifest import origin, versions
+from preceptor.training.own_code import import_model, name_of
 from preceptor.training.problem import Problem
 from preceptor.training.state import State
 
 __all__ = ["train"]
 
-_BLOCKS = ("model", "loss", "optimizer", "schedule")
+_FIXED = (nn.Module, Optimizer, LRScheduler)  # blocks that take no more options
 
 
 def train(
@@ -36,6 +41,7 @@ def train(
     target: str | None = None,
     task: str | None = None,
     loss: Any = None,
+    metrics: Sequence[str] | None = None,
     optimizer: Any = None,
     lr: float | None = None,
     weight_decay: float | None = None,
@@ -73,6 +79,7 @@ def train(
         target: the column to predict, where the data are a table.
         task: ``"classification"`` or ``"regression"``; default: by the targets.
         loss: a loss's name, or a callable of (outputs, targets) that gives their mean loss.
+        metrics: what is measured, the headline measure first; default: the task's own.
         optimizer: default ``"adam"``.
         lr: the optimizer's learning rate; default: the optimizer's own.
         weight_decay: the optimizer's weight decay.
@@ -113,7 +120,8 @@ def train(
         True
     """
     given = {
-        "data.target": target, "task": task, "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
+        "data.target": target, "task": task, "metrics": metrics,
+        "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
         "training.epochs": epochs, "training.batch_size": batch_size, "training.max_grad_norm": max_grad_norm,
         "training.grad_accumulation": grad_accumulation, "training.precision": precision,
         "training.monitor": monitor, "training.mode": mode, "training.patience": patience,
@@ -125,7 +133,8 @@ def train(
         {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
     )
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
-    if isinstance(model, str) and ":" in model:
+    _refuse_idle_settings(objects, chosen, data)
+    if isinstance(model, str) and (":" in model or model.endswith(".py")):
         objects.model = import_model(model)
     folder = None
     if resume:
@@ -161,7 +170,7 @@ def _run(
     device = choose_device(experiment.training.device)
     feeds, prepared, experiment = make_feeds(experiment, inputs, device)
     if folder is not None:
-        _refuse_other_data(folder, prepared)
+        refuse_other_data(folder, prepared)
     if objects.model is None and ":" in experiment.model.name:
         raise own_model_needed(experiment.model.name)
     with generators.seeded(experiment.seed), _deterministic(experiment.training.deterministic):
@@ -186,8 +195,7 @@ def _run(
                 files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
             folder = RunFolder.create(run_name, files, out=out if isinstance(out, str | Path) else None)
         elif folder is not None:
-            folder.write("experiment.toml", experiment.to_toml())
-            folder.update_manifest(status="running", chosen=sorted(chosen))
+            callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
             experiment=experiment,
             predictor=problem,
@@ -221,10 +229,25 @@ def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: boo
             checkpoints=checkpoints,
             resume=snapshot,
         )
-    except BaseException:
-        if folder:
-            folder.update_manifest(status="failed")
+    except BaseException as error:
+        if folder and folder.manifest["status"] == "running":
+            with suppress(StorageError):  # a full disk is the likeliest reason to be here
+                ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                folder.update_manifest(status=ended)
         raise
+
+
+class _Reopen(Callback):
+    """Notes in its folder that a run goes on; by then the checkpoint has been found to fit."""
+
+    order = -100
+
+    def __init__(self, folder: RunFolder, experiment: Experiment, chosen: set[str]) -> None:
+        self.folder, self.experiment, self.chosen = folder, experiment, chosen
+
+    def on_train_begin(self, state: State) -> None:
+        self.folder.write("experiment.toml", self.experiment.to_toml())
+        self.folder.update_manifest(status="running", chosen=sorted(self.chosen))
 
 
 def _is_fraction(value: Any) -> bool:
@@ -242,7 +265,7 @@ def _sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
         elif isinstance(block, Mapping | Block):
             options = block.model_dump() if isinstance(block, Block) else block
             named |= {f"{kind}.{key}": value for key, value in options.items()}
-        elif callable(block) or kind in ("optimizer", "schedule"):
+        elif callable(block) or isinstance(block, Optimizer | LRScheduler):
             setattr(objects, kind, block)
         else:
             raise ConfigError(
@@ -251,6 +274,28 @@ def _sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
                 received=f"{type(block).__name__}: {block!r:.60}",
             )
     return objects, named
+
+
+def _refuse_idle_settings(objects: Objects, chosen: Mapping[str, Any], data: Any) -> None:
+    """Raise `ConfigError` for a setting that an object given in code would leave without effect."""
+    fixed = {kind: block for kind, block in vars(objects).items() if isinstance(block, _FIXED)}
+    fixed |= {kind: block for kind in ("loss", "schedule") if (block := getattr(objects, kind)) is not None}
+    for key in chosen:
+        kind = key.partition(".")[0]
+        if kind in fixed:
+            raise ConfigError(
+                f"{key} has no effect on the {kind} that was given",
+                expected="a name, or an object that is already as it should be",
+                received=f"{key}={chosen[key]!r} beside {name_of(fixed[kind])}",
+            )
+    if isinstance(data, DataLoader | IterableDataset):
+        for key in ("data.val", "data.test"):
+            if chosen.get(key):
+                raise ConfigError(
+                    "a stream of batches cannot be split",
+                    expected="a DataLoader or Dataset of its own",
+                    received=f"{key.rpartition('.')[2]}={chosen[key]!r}",
+                )
 
 
 def _required(out: Path | str | bool | None) -> Path | str:
@@ -278,7 +323,8 @@ def _fingerprints(prepared: Any) -> dict[str, str] | None:
     return {"examples": prepared.dataset.fingerprint, "split": prepared.split.fingerprint}
 
 
-def _refuse_other_data(folder: RunFolder, prepared: Any) -> None:
+def refuse_other_data(folder: RunFolder, prepared: Any) -> None:
+    """Raise `CheckpointError` where the data are not those that the folder's run was begun with."""
     recorded, present = folder.manifest.get("data"), _fingerprints(prepared)
     if recorded and present and recorded != present:
         raise CheckpointError(

@@ -36,6 +36,7 @@ def make(
     dims: int = 1,
     loss: str | None = None,
     preprocessor: Units | None = None,
+    metrics: Sequence[str] = (),
 ) -> Task:
     """Make the task that suits the targets.
 
@@ -46,6 +47,7 @@ def make(
         dims: how many numbers a target has.
         loss: a name of the catalogue; None takes the task's own.
         preprocessor: tells the units in which a regression's measures are given.
+        metrics: names of the catalogue, the headline measure first; empty takes the task's own.
 
     Raises:
         UnknownName: no such task, or no such loss.
@@ -72,8 +74,8 @@ def make(
         )
     chosen = loss or "auto"
     if suited == "classification":
-        return Classification(tuple(classes), loss=chosen)
+        return Classification(tuple(classes), loss=chosen, metrics=tuple(metrics))
     if preprocessor is None:
-        return Regression(dims, loss=chosen)
+        return Regression(dims, loss=chosen, metrics=tuple(metrics))
     offset, scale = preprocessor.target_offset.tolist(), preprocessor.target_scale.tolist()
-    return Regression(dims, tuple(offset), tuple(scale), loss=chosen)
+    return Regression(dims, tuple(offset), tuple(scale), loss=chosen, metrics=tuple(metrics))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -66,7 +67,7 @@ class Classification(Task):
     def _default_metrics(self) -> tuple[str, ...]:
         return ("accuracy", "macro_f1") + (("top5_accuracy",) if len(self.classes) > 5 else ())
 
-    @property
+    @cached_property
     def binary(self) -> bool:
         """Whether one output stands for two classes."""
         return entry(self.loss, "loss").traits.get("targets") == "binary"

@@ -69,7 +69,7 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a metric.
+    """Return the percentile bootstrap interval of a metric; NaN where the metric can be NaN.
 
     The examples are drawn again with replacement ``draws`` times; the interval holds the middle ``level`` of
     the metric's values.
@@ -113,5 +113,5 @@ def bootstrap(
         meter.update(output[rows], target[rows])
         values[i] = meter.compute()
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = values.nanquantile(ends).tolist()
+    low, high = values.quantile(ends).tolist()
     return low, high

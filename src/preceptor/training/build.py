@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,13 +13,15 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from preceptor import catalogue, tasks
 from preceptor.data import generators
-from preceptor.errors import ConfigError, ModelError, PreceptorError
+from preceptor.errors import ConfigError, ModelError
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
+from preceptor.training.layout import lay_out
+from preceptor.training.own_code import guarded, make_model, name_of
 from preceptor.training.problem import Problem
 
-__all__ = ["Objects", "batch_size_for", "build", "choose_device", "import_model", "name_of"]
+__all__ = ["Objects", "batch_size_for", "build", "choose_device"]
 
 
 @dataclass
@@ -48,12 +46,13 @@ def build(
         ConfigError: an option that a block has not, or settings that do not go together.
         ModelError: the model cannot take the inputs, or its outputs do not fit the targets.
     """
-    model, model_block, task = _model_and_task(experiment, feeds, objects, device)
+    model, model_block, task, output = _model_and_task(experiment, feeds, objects, device)
     criterion, loss_block = _criterion(experiment, task, objects)
+    _check_criterion(criterion, task, output, feeds.sample[1])
     optimizer, optimizer_block = _optimizer(experiment, objects, model)
     steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
-    scheduler, scheduler_steps, schedule_block = _schedule(experiment, objects, optimizer, steps)
     monitor, mode = _monitor(experiment, feeds, task)
+    scheduler, scheduler_steps, schedule_block = _schedule(experiment, objects, optimizer, steps, mode)
     settings = experiment.training
     problem = Problem(
         model=model,
@@ -78,8 +77,10 @@ def build(
             expected="precision fp32 or bf16",
             received=f"precision fp16 with {optimizer_block.name}",
         )
+    layout = lay_out(model, feeds.sample[0], settings.memory_format, flat_gradients=problem.needs_closure)
     decided = {
         "task": task.name,
+        "metrics": task.metrics,
         "model": model_block.model_dump(),
         "loss": loss_block.model_dump(),
         "optimizer": optimizer_block.model_dump(),
@@ -88,6 +89,7 @@ def build(
         "training.monitor": monitor,
         "training.mode": mode,
         "training.device": str(device),
+        "training.memory_format": layout,
     }
     blocks = ("model", "loss", "optimizer", "schedule")
     rest = {k: v for k, v in experiment.flat().items() if k.partition(".")[0] not in blocks}
@@ -126,52 +128,16 @@ def batch_size_for(experiment: Experiment, examples: int) -> int:
         return examples
     if wanted is not None and wanted != "auto":
         return int(wanted)
-    return 32 if examples < 5_000 else 64 if examples < 50_000 else 128
-
-
-def name_of(thing: Any) -> str:
-    """Return ``module:name`` of a user's object, class or function, to record what it was."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
-def import_model(reference: str) -> Any:
-    """Import a user's own model: ``path/to/file.py:Name`` or ``package.module:Name``. This runs that code.
-
-    Raises:
-        ModelError: there is no such file, module or name.
-    """
-    where, _, name = reference.rpartition(":")
-    try:
-        if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            assert spec is not None  # noqa: S101 - a .py file always has one
-            assert spec.loader is not None  # noqa: S101 - and a loader
-            module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(spec.name, module)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(where)
-        return getattr(module, name)
-    except (ImportError, FileNotFoundError, AttributeError) as error:
-        raise ModelError(
-            f"cannot import the model {reference!r}",
-            expected="path/to/file.py:Name or package.module:Name",
-            received=str(error),
-        ) from error
+    return 32 if examples < 5_000 else 64
 
 
 def _model_and_task(
     experiment: Experiment, feeds: Feeds, objects: Objects, device: torch.device
-) -> tuple[nn.Module, Block, tasks.Task]:
+) -> tuple[nn.Module, Block, tasks.Task, Tensor]:
     """A user's model tells the task how many outputs there are; the task tells a named model."""
     block, given = experiment.model, objects.model
     if given is not None:
-        model = given if isinstance(given, nn.Module) else given(**block.options)
-        if not isinstance(model, nn.Module):
-            raise ModelError(
-                "the model is not a torch.nn.Module", expected="nn.Module", received=repr(model)[:80]
-            )
+        model = make_model(given, block.options)
         name = block.name if ":" in block.name else name_of(model)
         model, block = model.to(device), Block(name=name, **block.options)
         task = _task(experiment, feeds, objects, output := _try(model, feeds))
@@ -182,10 +148,11 @@ def _model_and_task(
         name = _simplest(feeds.signature.input_shape) if block.name == "auto" else block.name
         entry = catalogue.entry(name, "architecture")
         block = Block(name=entry.name, **entry.options(**block.options))
-        model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
+        with guarded(f"the model {name!r} cannot be built", expected="sizes that fit into memory"):
+            model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
         output = _try(model, feeds)
     task.check(output, feeds.sample[1])
-    return model, block, task
+    return model, block, task, output
 
 
 def _simplest(shape: tuple[int, ...]) -> str:
@@ -195,20 +162,18 @@ def _simplest(shape: tuple[int, ...]) -> str:
 def _try(model: nn.Module, feeds: Feeds) -> Tensor:
     """Run the model on a few examples, leaving the random generators as they were."""
     x = feeds.sample[0]
+    shown = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
     before = generators.capture()
     try:
-        with evaluation(model):
+        with (
+            guarded(
+                "the model cannot take the inputs",
+                expected=f"a forward pass over a batch of inputs {shown}",
+                hint="check the first layer's size and the inputs' shape and dtype",
+            ),
+            evaluation(model),
+        ):
             output: Tensor = model(x)
-    except PreceptorError:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
-        shown = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-        raise ModelError(
-            "the model cannot take the inputs",
-            expected=f"a forward pass over a batch of inputs {shown}",
-            received=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            hint="check the first layer's size and the inputs' shape and dtype",
-        ) from error
     finally:
         generators.restore(before)
     return output
@@ -240,6 +205,7 @@ def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor
         dims=feeds.signature.dims,
         loss=loss,
         preprocessor=feeds.preprocessor,
+        metrics=experiment.metrics,
     )
 
 
@@ -247,10 +213,39 @@ def _criterion(
     experiment: Experiment, task: tasks.Task, objects: Objects
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Block]:
     if objects.loss is not None:
-        return objects.loss, Block(name=name_of(objects.loss))
+        with guarded("the loss cannot be made", kind=ConfigError):
+            loss = objects.loss() if isinstance(objects.loss, type) else objects.loss
+        return loss, Block(name=name_of(objects.loss))
     entry = catalogue.entry(task.loss, "loss")
     options = entry.options(**experiment.loss.options)
+    if options.get("reduction", "mean") != "mean":
+        raise ConfigError(
+            "training minimises the mean loss, whatever the size of a batch",
+            expected="reduction='mean'",
+            received=f"reduction={options['reduction']!r}",
+            hint="a larger learning rate does what a sum would",
+        )
     return entry.build(**options), Block(name=entry.name, **options)
+
+
+def _check_criterion(
+    criterion: Callable[[Tensor, Tensor], Tensor], task: tasks.Task, output: Tensor, target: Tensor
+) -> None:
+    """Check on a few examples that the loss is one number with a gradient; the generators are left alone."""
+    before = generators.capture()
+    try:
+        with guarded("the loss cannot be computed", expected="a callable of (outputs, targets)"):
+            loss = criterion(*task.align(output.detach().requires_grad_(), target))
+    finally:
+        generators.restore(before)
+    if not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.requires_grad):
+        shown = f"tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)[:80]
+        raise ModelError(
+            "the loss is not usable",
+            expected="one number for a batch: a tensor of shape () with a gradient",
+            received=shown + (", without a gradient" if isinstance(loss, Tensor) and not loss.ndim else ""),
+            hint="the mean over the batch, computed from the outputs by torch's own functions",
+        )
 
 
 def _optimizer(experiment: Experiment, objects: Objects, model: nn.Module) -> tuple[Optimizer, Block]:
@@ -259,33 +254,49 @@ def _optimizer(experiment: Experiment, objects: Objects, model: nn.Module) -> tu
         raise ModelError(
             "the model has nothing to learn", expected="parameters with requires_grad", received="none"
         )
-    given = objects.optimizer
-    if isinstance(given, Optimizer):
-        return given, Block(name=name_of(given))
-    if given is not None:
-        return given(parameters, **experiment.optimizer.options), Block(
-            name=name_of(given), **experiment.optimizer.options
-        )
-    entry = catalogue.entry(experiment.optimizer.name, "optimizer")
-    options = entry.options(**experiment.optimizer.options)
-    try:
+    given, options = objects.optimizer, experiment.optimizer.options
+    if given is None:
+        entry = catalogue.entry(experiment.optimizer.name, "optimizer")
+        options = entry.options(**options)
         return entry.build(parameters, **options), Block(name=entry.name, **options)
-    except (ValueError, TypeError) as error:
+    made = given
+    if not isinstance(given, Optimizer):
+        with guarded("the optimizer cannot be made", expected="a callable of (parameters)", kind=ConfigError):
+            made = given(parameters, **options)
+    held = {id(p) for group in getattr(made, "param_groups", ()) for p in group["params"]}
+    if not isinstance(made, Optimizer) or held.isdisjoint(map(id, parameters)):
         raise ConfigError(
-            f"optimizer {entry.name!r} refuses its options", expected=entry.formula, received=str(error)
-        ) from error
+            "the optimizer does not suit the model",
+            expected="a torch.optim.Optimizer that holds parameters of this model",
+            received=repr(made)[:80] if not held else f"{type(made).__name__} over other parameters",
+            hint="optimizer=torch.optim.Adam is made from the model's parameters here",
+        )
+    return made, Block(name=name_of(given), **({} if made is given else options))
 
 
 def _schedule(
-    experiment: Experiment, objects: Objects, optimizer: Optimizer, steps: int
+    experiment: Experiment, objects: Objects, optimizer: Optimizer, steps: int, mode: str
 ) -> tuple[Any, Any, Block]:
     given = objects.schedule
     if given is not None:
-        scheduler = given if isinstance(given, LRScheduler) else given(optimizer)
+        scheduler = given
+        if not isinstance(given, LRScheduler):
+            with guarded(
+                "the schedule cannot be made", expected="a callable of (optimizer)", kind=ConfigError
+            ):
+                scheduler = given(optimizer)
+        if not isinstance(scheduler, LRScheduler) or getattr(scheduler, "optimizer", None) is not optimizer:
+            raise ConfigError(
+                "the schedule does not suit the optimizer",
+                expected="an LRScheduler of the optimizer that this training uses",
+                received=repr(scheduler)[:80],
+                hint="schedule=lambda optimizer: StepLR(optimizer, 10)",
+            )
         when = "metric" if isinstance(scheduler, ReduceLROnPlateau) else "epoch"
         return scheduler, when, Block(name=name_of(scheduler))
     entry = catalogue.entry(experiment.schedule.name, "schedule")
-    options = entry.options(**experiment.schedule.options)
+    follow = {"mode": mode} if entry.traits.get("metric") else {}  # what is monitored decides what is better
+    options = entry.options(**{**follow, **experiment.schedule.options})
     block = Block(name=entry.name, **options)
     if entry.traits.get("constant"):
         return None, "step", block

@@ -76,6 +76,7 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
         "measured": part,
         "probe": len(feeds.probe.x) if hasattr(feeds.probe, "x") else 0,  # type: ignore[union-attr]
         "model": model,
+        "channels_last": settings.memory_format == "channels-last",
         "optimizer": _optimizer(problem.optimizer),
         "schedule": schedule,
         "plateau": problem.scheduler_steps == "metric",

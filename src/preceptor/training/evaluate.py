@@ -38,7 +38,7 @@ def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
     with evaluation(predictor.model):
         for x, y in batches.epoch():
             output = predictor.forward(x)
-            losses.append(predictor.criterion(*predictor.task.align(output, y)))
+            losses.append(predictor.judge(output, y))
             sizes.append(len(y))
             for meter in meters.values():
                 meter.update(output, y)

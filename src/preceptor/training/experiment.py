@@ -75,6 +75,9 @@ class TrainingSettings(_Settings):
     grad_accumulation: int = Field(default=1, ge=1, description="batches to one optimizer step")
     max_grad_norm: float | None = Field(default=None, gt=0, description="clip the gradient's norm to this")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
+        default="auto", description="the layout of convolutions' weights; channels-last is faster on CPUs"
+    )
     monitor: str = Field(default="auto", description="the history key that decides which epoch is best")
     mode: Literal["auto", "min", "max"] = "auto"
     patience: int | None = Field(default=10, ge=1, description="epochs without improvement before stopping")
@@ -88,11 +91,12 @@ class TrainingSettings(_Settings):
     checkpoint_seconds: float | None = Field(default=10.0, ge=0, description="seconds between checkpoints")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints")
 
-    @field_validator("batch_size")
+    @field_validator("batch_size", "train_examples")
     @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("batch_size is an integer ≥ 1, or 'full'")
+    def _counted(cls, value: int | str, info: ValidationInfo) -> int | str:
+        least, word = (1, "full") if info.field_name == "batch_size" else (0, "auto")
+        if isinstance(value, int) and value < least:
+            raise ValueError(f"an integer ≥ {least}, or {word!r}")
         return value
 
 
@@ -109,6 +113,7 @@ class Experiment(_Settings):
 
     name: str = "auto"
     task: str = "auto"
+    metrics: tuple[str, ...] = Field(default=(), description="what is measured, the headline measure first")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, dropout and the order of examples")
     data: DataSettings = DataSettings()
     model: Block = Block(name="auto")
@@ -116,6 +121,13 @@ class Experiment(_Settings):
     optimizer: Block = Block(name="adam")
     schedule: Block = Block(name="constant")
     training: TrainingSettings = TrainingSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not value or not value.isprintable() or value.startswith(".") or set(value) & set("/\\"):
+            raise ValueError("a name that a folder can have: no / or \\, and no dot at the beginning")
+        return value
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Experiment:
@@ -130,7 +142,7 @@ class Experiment(_Settings):
         for key, field in cls.model_fields.items():
             if field.annotation is Block and isinstance(nested.get(key), str):
                 nested[key] = {"name": nested[key]}
-            elif field.annotation is Block and key in nested and "name" not in nested[key]:
+            elif field.annotation is Block and isinstance(nested.get(key), dict):
                 nested[key] = {"name": field.default.name, **nested[key]}
         try:
             return cls.model_validate(nested)
@@ -149,6 +161,10 @@ class Experiment(_Settings):
             return cls.from_toml(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError("no such experiment", expected="a TOML file", received=str(path)) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"cannot read {path}", expected="a TOML file in UTF-8", received=str(error)
+            ) from error
 
     @classmethod
     def from_toml(cls, text: str) -> Experiment:
@@ -156,15 +172,19 @@ class Experiment(_Settings):
         try:
             return cls.of(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError("the experiment is not valid TOML", received=str(error)) from error
+            raise ConfigError(
+                "the experiment is not valid TOML", expected="TOML: key = value", received=str(error)
+            ) from error
 
     def changed(self, settings: Mapping[str, Any]) -> Experiment:
         """Return the experiment with some settings replaced; a new block name drops the old options."""
-        kept = {
-            key: value
-            for key, value in self.flat().items()
-            if not any(key.startswith(f"{s.removesuffix('.name')}.") for s in settings if s.endswith(".name"))
-        }
+        flat = self.flat()
+        new = [
+            f"{k.removesuffix('.name')}."
+            for k in settings
+            if k.endswith(".name") and settings[k] != flat.get(k)
+        ]
+        kept = {key: value for key, value in flat.items() if not key.startswith(tuple(new))}
         return Experiment.of({**kept, **settings})
 
     def flat(self) -> dict[str, Any]:
@@ -210,7 +230,9 @@ def _put(nested: dict[str, Any], path: list[str], value: Any) -> None:
             inner = nested[name] = {"name": inner}
         if not isinstance(inner, dict):
             raise ConfigError(
-                f"{'.'.join(path[: depth + 1])} has no settings within it", received=".".join(path)
+                f"{'.'.join(path[: depth + 1])} has no settings within it",
+                expected="a value for the setting itself",
+                received=".".join(path),
             )
         nested = inner
     if isinstance(value, Mapping):
@@ -218,10 +240,10 @@ def _put(nested: dict[str, Any], path: list[str], value: Any) -> None:
             _put(nested, [last, *str(key).split(".")], inner_value)
         if not value:
             nested.setdefault(last, {})
-    elif isinstance(nested.get(last), dict) and isinstance(value, str):
+    elif last in _BLOCKS and isinstance(nested.get(last), dict) and isinstance(value, str):
         nested[last]["name"] = value
-    else:
-        nested[last] = value
+    else:  # what NumPy or torch counted becomes plain numbers, which can be written
+        nested[last] = value.tolist() if hasattr(value, "tolist") else value
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
@@ -243,9 +265,19 @@ def _config_error(error: ValidationError) -> ConfigError:
         known = [".".join([*where[:-1], k]) for k in holder.model_fields]
         close = nearest(key, known, 1) or nearest(where[-1], _LEAVES, 1)
         hint = f"did you mean {_LEAVES.get(close[0], close[0])!r}?" if close else None
-        return ConfigError(f"unknown setting {key!r}", expected=", ".join(known), hint=hint)
-    return ConfigError(f"{key} is not usable", expected=first["msg"], received=repr(first["input"]))
+        return ConfigError(
+            f"unknown setting {key!r}",
+            expected=", ".join(known),
+            received=f"{key} = {first['input']!r:.60}",
+            hint=hint,
+        )
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"].startswith("model_"):
+        expected = f"a table of settings, [{key}]"
+    return ConfigError(f"{key} is not usable", expected=expected, received=repr(first["input"]))
 
+
+_BLOCKS = {key for key, field in Experiment.model_fields.items() if field.annotation is Block}
 
 _LEAVES = {
     key.rpartition(".")[2]: key for key in (*Experiment().flat(), "optimizer.lr", "optimizer.weight_decay")

@@ -15,6 +15,7 @@ from preceptor.errors import DataError
 
 __all__ = ["Feeds", "Signature", "feeds_from_loaders", "feeds_from_prepared", "in_order"]
 
+_EVALUATION_BATCH = 1024  # examples; a quarter for images, whose activations outgrow the cache
 _EVALUATION_BYTES = 8 << 20  # inputs in one evaluation batch: larger ones gain nothing and cost memory
 _PROBE = 1000  # training examples on which the training is measured, unless validation has more
 
@@ -65,8 +66,9 @@ def in_order(part: Part | None, *, batch_size: int, device: torch.device) -> Bat
     """Return a part's examples as batches for evaluation: in order, larger than in training."""
     if part is None or not len(part.y):
         return None
+    largest = _EVALUATION_BATCH if part.x.ndim <= 2 else _EVALUATION_BATCH // 4
     row = max(part.x[0].numel() * part.x.element_size(), 1)
-    size = max(batch_size, min(1024, _EVALUATION_BYTES // row))
+    size = max(batch_size, min(largest, _EVALUATION_BYTES // row))
     return TensorBatches(part.x.to(device), part.y.to(device), batch_size=size, shuffle=False)
 
 

@@ -59,6 +59,7 @@ class RunFolder:
             raise ConfigError(
                 f"{target} is not empty",
                 expected="a new or empty folder for the run",
+                received=f"a folder with {next(target.iterdir()).name!r}" if target.is_dir() else "a file",
                 hint="choose another --out, or go on with --resume if it is an unfinished run",
             )
         parent = target.parent if target else Path(runs)
@@ -74,7 +75,10 @@ class RunFolder:
             if isinstance(error, StorageError):
                 raise
             raise StorageError(
-                f"cannot make a run folder in {parent}", received=str(error), hint="choose another --out"
+                f"cannot make a run folder in {parent}",
+                expected="a folder that can be written to",
+                received=str(error),
+                hint="choose another --out",
             ) from error
 
     @property
@@ -90,12 +94,28 @@ class RunFolder:
     @property
     def history(self) -> History:
         """The rows of the epochs, as of the last time they were written."""
-        return History.from_csv((self.path / "history.csv").read_text(encoding="utf-8"))
+        try:
+            return History.from_csv((self.path / "history.csv").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"no history in {self.path}",
+                expected="a run that has ended",
+                received=str(error),
+                hint=f"finish it first: preceptor train --resume {self.path}",
+            ) from error
 
     @property
     def manifest(self) -> dict[str, Any]:
         """Versions, origin, data, status, ledger."""
-        return self._json("manifest.json")
+        manifest = self._json("manifest.json")
+        absent = [key for key in ("status", "chosen", "signature", "ledger") if key not in manifest]
+        if absent:
+            raise CheckpointError(
+                f"{self.path / 'manifest.json'} is not a run's manifest",
+                expected=", ".join(absent),
+                received=", ".join(manifest) or "nothing",
+            )
+        return manifest
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -104,9 +124,11 @@ class RunFolder:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"cannot read {self.path / name}", received=str(error)) from error
+            content: dict[str, Any] = dict(json.loads((self.path / name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"cannot read {self.path / name}", expected="a JSON object", received=str(error)
+            ) from error
         return content
 
     def update_manifest(self, **changes: Any) -> None:

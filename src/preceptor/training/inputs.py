@@ -41,6 +41,12 @@ def make_feeds(
     """
     if isinstance(inputs.data, DataLoader | TorchDataset) and not isinstance(inputs.data, TensorDataset):
         feeds = _from_loaders(experiment, inputs, device)
+        if experiment.training.batch_size not in ("auto", feeds.train.batch_size):
+            raise ConfigError(
+                "a DataLoader has its own batch size",
+                expected=f"no batch_size, or the loader's {feeds.train.batch_size}",
+                received=f"batch_size={experiment.training.batch_size!r}",
+            )
         return (
             feeds,
             None,
@@ -68,7 +74,9 @@ def make_feeds(
         device=device,
         seed=experiment.seed,
     )
-    name = dataset.name if experiment.name == "auto" else experiment.name
+    name = experiment.name
+    if name == "auto":
+        name = dataset.name.lstrip(".") or "data"  # a file may be hidden, a run is not
     return feeds, prepared, experiment.changed({"data.scale": scale, "name": name})
 
 
@@ -87,13 +95,14 @@ def _with_parts(inputs: Inputs, target: str | None) -> rooms.Dataset:
     given = {part: value for part, value in given.items() if value is not None}
     if len(given) == 1:
         return rooms.load(inputs.data, target=target)
+    given = {part: v.tensors if isinstance(v, TensorDataset) else v for part, v in given.items()}
     if not all(isinstance(value, tuple) and len(value) == 2 for value in given.values()):
         raise ConfigError(
-            "validation and test data must have the form of the training data",
-            expected="(x, y) for each, or a fraction such as val=0.15",
+            "validation and test data of their own must be arrays, as the training data are",
+            expected="(x, y) or a TensorDataset for each, or a fraction such as val=0.15",
             received=", ".join(f"{part}: {type(value).__name__}" for part, value in given.items()),
         )
-    as_tensor = isinstance(inputs.data[0], torch.Tensor)
+    as_tensor = isinstance(given["train"][0], torch.Tensor)
     x, y = (
         torch.cat([torch.as_tensor(v[i]) for v in given.values()])
         if as_tensor

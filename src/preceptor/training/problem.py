@@ -47,7 +47,20 @@ class Predictor:
 
     def loss(self, x: Any, y: Tensor) -> Tensor:
         """Return the mean loss of a batch."""
-        return self.criterion(*self.task.align(self.forward(x), y))
+        return self.judge(self.forward(x), y)
+
+    def judge(self, output: Tensor, y: Tensor) -> Tensor:
+        """Return the mean loss of a batch of outputs.
+
+        Raises:
+            ModelError: the outputs do not fit the targets.
+        """
+        aligned = self.task.align(output, y)
+        try:
+            return self.criterion(*aligned)
+        except (IndexError, RuntimeError, ValueError):
+            self.task.check(output, y)  # says so where it is the fault of labels out of range
+            raise
 
 
 @dataclass(kw_only=True)

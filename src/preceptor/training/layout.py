@@ -1,0 +1,68 @@
+"""The layout of weights in memory: channels-last lets convolutions on a CPU run a quarter faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from preceptor.training.evaluate import evaluation
+
+__all__ = ["align_moments", "lay_out"]
+
+
+def lay_out(model: nn.Module, sample: Any, wanted: str, *, flat_gradients: bool) -> str:
+    """Lay out a model's weights as ``wanted`` and return the layout that was chosen.
+
+    ``"auto"`` is channels-last for convolutions on images on a CPU, unless the model's code cannot follow
+    (it flattens with ``view``) or the optimizer takes each gradient as one flat vector.
+
+    Arguments:
+        model: laid out in place; its values stay.
+        sample: a few inputs, N × …, on the model's device.
+        wanted: ``"auto"``, ``"contiguous"`` or ``"channels-last"``.
+        flat_gradients: whether the optimizer needs contiguous gradients, as L-BFGS does.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
+        >>> lay_out(net, torch.zeros(2, 1, 5, 5), "auto", flat_gradients=False)
+        'channels-last'
+    """
+    suits = (
+        isinstance(sample, Tensor)
+        and sample.ndim == 4
+        and sample.device.type == "cpu"
+        and not flat_gradients
+        and any(isinstance(module, nn.Conv2d) for module in model.modules())
+    )
+    if wanted == "contiguous" or (wanted == "auto" and not suits):
+        return "contiguous"
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if wanted == "auto" and not _runs(model, sample):
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return "contiguous"
+    return "channels-last"
+
+
+def _runs(model: nn.Module, sample: Tensor) -> bool:
+    try:
+        with torch.random.fork_rng(devices=[]), evaluation(model):
+            model(sample)
+    except RuntimeError:
+        return False
+    return True
+
+
+def align_moments(optimizer: Optimizer) -> None:
+    """Lay out an optimizer's moments as their parameters are, which a fused kernel takes for granted.
+
+    A state that was stored comes back contiguous, whatever it was before.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter, {})
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,0 +1,85 @@
+"""``preceptor catalogue``, ``env`` and ``--help``: what can be named, installed and asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from preceptor import catalogue
+
+from .conftest import Cli
+
+VERBS = ("train", "evaluate", "predict", "compare", "eject", "catalogue", "env")
+
+
+def test_the_kinds(cli: Cli) -> None:
+    done = cli("catalogue")
+    assert done.lines[0].split() == ["kind", "entries"]
+    assert {line.split()[0]: int(line.split()[1]) for line in done.lines[1:]} == catalogue.kinds()
+
+
+@pytest.mark.parametrize("asked", ["optimizer", "optimizers", "Optimizers"])
+def test_a_kind(cli: Cli, asked: str) -> None:
+    done = cli("catalogue", asked)
+    assert done.lines[0].startswith("name")
+    assert [line.split()[0] for line in done.lines[1:]] == [e.name for e in catalogue.find(kind="optimizer")]
+
+
+def test_a_pattern(cli: Cli) -> None:
+    names = [line.split()[0] for line in cli("catalogue", "*net*").lines[1:]]
+    assert names == [e.name for e in catalogue.find("*net*")]
+    assert "lenet-5" in names
+
+
+def test_every_entry_has_a_page(cli: Cli) -> None:
+    for entry in catalogue.find():
+        done = cli("catalogue", "show", entry.name, "--kind", entry.kind)
+        assert done.code == 0, done.err
+        assert done.lines[0].split(" · ")[0] == f"name     {entry.name}"
+        assert entry.summary in done.out
+        for option in entry.defaults:
+            assert f"{option}=" in done.out
+
+
+def test_env(cli: Cli) -> None:
+    done = cli("env")
+    assert done.code == 0
+    found = dict(line.split(maxsplit=1) for line in done.lines if line.startswith("         "))
+    assert found["torch"] == torch.__version__
+    assert {"python", "preceptor", "numpy", "platform", "threads"} <= found.keys()
+    assert any(line.startswith("devices  cpu") for line in done.lines)
+    assert {line.split()[1] for line in done.lines if line.startswith("extra")} == {"tables", "bench"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([verb, "--help"] for verb in VERBS)])
+def test_help(cli: Cli, arguments: list[str]) -> None:
+    done = cli(*arguments)
+    assert done.code == 0
+    assert "Usage" in done.out
+    if len(arguments) == 1:
+        assert all(verb in done.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_needs_neither_torch_nor_numpy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom preceptor.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'pandas', 'matplotlib', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "preceptor", "catalogue", "activations"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "relu" in done.stdout
