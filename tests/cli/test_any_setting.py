@@ -18,13 +18,13 @@ from .conftest import Cli
 
 BLOCKS = {"model": "architecture", "loss": "loss", "optimizer": "optimizer", "schedule": "schedule"}
 NAMES = [name for e in catalogue.find() for name in (e.name, *e.aliases)]
-OPTIONS = [
-    f"{block}.{option}"
+OPTIONS = {
+    f"{block}.{option}": default
     for block, kind in BLOCKS.items()
     for e in catalogue.find(kind=kind)
-    for option in e.defaults
-]
-KEYS = [key for key in Experiment().flat() if key != "training.epochs"] + sorted(set(OPTIONS))
+    for option, default in e.defaults.items()
+}
+DEFAULTS = {key: value for key, value in Experiment().flat().items() if key != "training.epochs"} | OPTIONS
 
 numbers = (
     st.integers(-3, 40).map(str)
@@ -45,8 +45,23 @@ values = st.recursive(
 named = st.sampled_from(list(BLOCKS)).flatmap(
     lambda block: st.sampled_from([f"{block}.name={e.name}" for e in catalogue.find(kind=BLOCKS[block])])
 )
-assignments = st.lists(
-    named | st.tuples(st.sampled_from(KEYS) | junk, values).map("=".join) | junk, min_size=1, max_size=4
+
+
+def fitting(key: str) -> st.SearchStrategy[str]:
+    """A value of the type that the setting has."""
+    default = DEFAULTS[key]
+    if isinstance(default, bool):
+        return st.sampled_from(["true", "false"])
+    if isinstance(default, int | float):
+        return st.floats(0, 2 * default + 1).map(str) | st.integers(0, 2 * int(default) + 3).map(str)
+    return words
+
+
+keys = st.sampled_from(sorted(DEFAULTS))
+likely = keys.flatmap(lambda key: fitting(key).map(lambda value: f"{key}={value}"))
+unlikely = st.tuples(keys | junk, values).map("=".join) | junk
+assignments = st.lists(named | likely, max_size=3) | st.lists(
+    named | likely | unlikely, min_size=1, max_size=4
 )
 
 
@@ -57,6 +72,7 @@ def test_in_python(given: list[str]) -> None:
         run = preceptor.train(data="iris", settings=parse_assignments(given), epochs=1, out=False)
     except PreceptorError:
         return
+    Path("/tmp/x/ok").open("a").write(repr(given) + "\n")
     assert run.status in ("finished", "early stopping", "diverged")
     text = run.experiment.to_toml()
     assert Experiment.from_toml(text).to_toml() == text

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from preceptor.catalogue._checks import check_choice, check_number
+from preceptor.catalogue._checks import check_choice, check_count, check_number
 from preceptor.catalogue._registry import registered
 from preceptor.errors import ConfigError, ModelError
 
@@ -34,7 +34,10 @@ Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 _O = TypeVar("_O", bound=torch.optim.Optimizer)
 _KIND = "optimizer"
-_HIGHEST = {"lr": math.inf, "weight_decay": math.inf, "eps": math.inf, "momentum": 1.0, "alpha": 1.0}
+_HIGHEST = {
+    **dict.fromkeys(("lr", "weight_decay", "eps", "tolerance_grad", "tolerance_change"), math.inf),
+    **dict.fromkeys(("momentum", "alpha"), 1.0),
+}
 _SHAPES = "parameters of any shape, updated in place; gradients are read from .grad"
 _BOTTOU = "Bottou, Curtis and Nocedal, Optimization Methods for Large-Scale Machine Learning, 2018"
 
@@ -358,6 +361,9 @@ def lbfgs(
     """Quasi-Newton method of limited memory, with a line search."""
     if line_search_fn is not None:
         check_choice("l-bfgs", "line_search_fn", line_search_fn, ("strong_wolfe",))
+    for option, count in (("max_iter", max_iter), ("max_eval", max_eval), ("history_size", history_size)):
+        if option != "max_eval" or count is not None:
+            check_count("l-bfgs", option, count)
     return _make(
         torch.optim.LBFGS,
         params,

@@ -6,17 +6,13 @@ import typer
 
 __all__ = ["env"]
 
-_EXTRAS = {"tables": ("pandas", "pyarrow"), "bench": ("lightning", "skorch", "ignite", "keras")}
-
 
 def env() -> None:
     """Show versions, devices, and which extras are installed."""
-    from importlib.util import find_spec
-
     import torch
 
     from preceptor.report.terminal import line
-    from preceptor.training.manifest import versions
+    from preceptor.training.manifest import extras, versions
 
     for name, version in versions().items():
         typer.echo(line("", f"{name:<14}{version}"))
@@ -27,7 +23,6 @@ def env() -> None:
     if torch.backends.mps.is_available():
         devices.append("mps")
     typer.echo(line("devices", ", ".join(devices)))
-    for extra, packages in _EXTRAS.items():
-        missing = [p for p in packages if find_spec(p) is None]
+    for extra, missing in extras().items():
         state = f"missing {', '.join(missing)}: pip install 'preceptor[{extra}]'" if missing else "installed"
         typer.echo(line("extra", f"{extra:<14}{state}"))

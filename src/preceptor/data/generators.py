@@ -27,7 +27,7 @@ def capture() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if _cuda_in_use() else [],
         "numpy": {
             "name": name,
             "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
@@ -35,6 +35,11 @@ def capture() -> dict[str, Any]:
         },
         "python": {"version": version, "words": torch.tensor(words, dtype=torch.int64), "gauss": gauss},
     }
+
+
+def _cuda_in_use() -> bool:
+    """Whether anything runs on a GPU: asking its generators would otherwise start it up."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def restore(state: dict[str, Any]) -> None:

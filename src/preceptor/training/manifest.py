@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["now", "origin", "versions"]
+__all__ = ["extras", "now", "origin", "versions"]
 
 _PACKAGES = ("preceptor", "torch", "numpy", "scikit-learn", "safetensors", "pydantic")
 
@@ -38,6 +39,24 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def extras() -> dict[str, list[str]]:
+    """Return the packages of each extra that are not installed, as the package's own metadata name them.
+
+    Example:
+        >>> set(extras()) >= {"tables", "bench"}
+        True
+    """
+    missing: dict[str, list[str]] = {
+        name: [] for name in metadata.metadata("preceptor").get_all("Provides-Extra", [])
+    }
+    for requirement in metadata.requires("preceptor") or []:
+        wanted = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        package = re.match(r"[\w.-]+", requirement)
+        if wanted and package and _version(package.group()) == "not installed":
+            missing[wanted.group(1)].append(package.group())
+    return missing
 
 
 def origin() -> dict[str, Any]:
