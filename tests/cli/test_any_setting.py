@@ -66,13 +66,12 @@ assignments = st.lists(named | likely, max_size=3) | st.lists(
 
 
 @given(given=assignments)
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_in_python(given: list[str]) -> None:
     try:
         run = preceptor.train(data="iris", settings=parse_assignments(given), epochs=1, out=False)
     except PreceptorError:
         return
-    Path("/tmp/x/ok").open("a").write(repr(given) + "\n")
     assert run.status in ("finished", "early stopping", "diverged")
     text = run.experiment.to_toml()
     assert Experiment.from_toml(text).to_toml() == text
@@ -80,7 +79,7 @@ def test_in_python(given: list[str]) -> None:
 
 @pytest.mark.slow
 @given(given=assignments)
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_on_the_command_line(cli: Cli, tmp_path: Path, given: list[str]) -> None:
     done = cli("train", "iris", "--epochs", 1, *(f"--set={text}" for text in given), "--out", "run")
     made = (tmp_path / "run").is_dir()

@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, IterableDataset
 
-from preceptor.data import generators
+from preceptor.data import Prepared, generators
 from preceptor.errors import CheckpointError, ConfigError, DataError, StorageError
 from preceptor.run._run import Run, own_model_needed
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Block, Experiment
+from preceptor.training.feeds import Feeds
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
@@ -176,24 +177,7 @@ def _run(
     with generators.seeded(experiment.seed), _deterministic(experiment.training.deterministic):
         problem, experiment = build(experiment, feeds, objects, device)
         if folder is None and out is not False:
-            run_name = experiment.name if experiment.name != "auto" else "run"
-            facts = {
-                "status": "running",
-                "chosen": sorted(chosen),
-                "signature": vars(feeds.signature),
-                "split": prepared.split.text if prepared else None,
-                "data": _fingerprints(prepared),
-                "versions": versions(),
-                "ledger": [],
-                **origin(),
-            }
-            files = {
-                "experiment.toml": experiment.to_toml(),
-                "manifest.json": json.dumps(facts, indent=1) + "\n",
-            }
-            if prepared:
-                files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
-            folder = RunFolder.create(run_name, files, out=out if isinstance(out, str | Path) else None)
+            folder = _begin(experiment, feeds, prepared, chosen, out)
         elif folder is not None:
             callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
@@ -207,6 +191,31 @@ def _run(
         run.state = _fit(run, problem, [*callbacks, *(attend(run) if attend else ())], resumed)
     run.finish()
     return run
+
+
+def _begin(
+    experiment: Experiment,
+    feeds: Feeds,
+    prepared: Prepared | None,
+    chosen: set[str],
+    out: Path | str | bool | None,
+) -> RunFolder:
+    """Make the run's folder, with all that is known before the first step."""
+    facts = {
+        "status": "running",
+        "chosen": sorted(chosen),
+        "signature": vars(feeds.signature),
+        "split": prepared.split.text if prepared else None,
+        "data": _fingerprints(prepared),
+        "versions": versions(),
+        "ledger": [],
+        **origin(),
+    }
+    files = {"experiment.toml": experiment.to_toml(), "manifest.json": json.dumps(facts, indent=1) + "\n"}
+    if prepared:
+        files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
+    name = experiment.name if experiment.name != "auto" else "run"
+    return RunFolder.create(name, files, out=out if isinstance(out, str | Path) else None)
 
 
 def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: bool) -> State:
@@ -317,13 +326,13 @@ def _source(experiment: Experiment) -> str:
     return experiment.data.source
 
 
-def _fingerprints(prepared: Any) -> dict[str, str] | None:
+def _fingerprints(prepared: Prepared | None) -> dict[str, str] | None:
     if prepared is None:
         return None
     return {"examples": prepared.dataset.fingerprint, "split": prepared.split.fingerprint}
 
 
-def refuse_other_data(folder: RunFolder, prepared: Any) -> None:
+def refuse_other_data(folder: RunFolder, prepared: Prepared | None) -> None:
     """Raise `CheckpointError` where the data are not those that the folder's run was begun with."""
     recorded, present = folder.manifest.get("data"), _fingerprints(prepared)
     if recorded and present and recorded != present:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from preceptor import data as rooms
+from preceptor.data import Dataset, Prepared, load, prepare
 from preceptor.data.batches import loader_for
 from preceptor.errors import ConfigError
 from preceptor.training.build import batch_size_for
@@ -32,7 +32,7 @@ class Inputs:
 
 def make_feeds(
     experiment: Experiment, inputs: Inputs, device: torch.device
-) -> tuple[Feeds, rooms.Prepared | None, Experiment]:
+) -> tuple[Feeds, Prepared | None, Experiment]:
     """Return feeds, the prepared data where they lie in memory, and the experiment with what was decided.
 
     Raises:
@@ -58,7 +58,7 @@ def make_feeds(
     if scale == "auto":
         # What a user made into arrays for a model of their own is theirs, down to its scale.
         scale = "none" if in_code and inputs.own_model else "standard"
-    prepared = rooms.prepare(
+    prepared = prepare(
         dataset,
         val=experiment.data.val,
         test=experiment.data.test,
@@ -89,12 +89,12 @@ def _target_kind(experiment: Experiment) -> str | None:
     )
 
 
-def _with_parts(inputs: Inputs, target: str | None) -> rooms.Dataset:
+def _with_parts(inputs: Inputs, target: str | None) -> Dataset:
     """Load the data; where validation or test data were given too, mark whose each example is."""
     given = {"train": inputs.data, "val": inputs.val, "test": inputs.test}
     given = {part: value for part, value in given.items() if value is not None}
     if len(given) == 1:
-        return rooms.load(inputs.data, target=target)
+        return load(inputs.data, target=target)
     given = {part: v.tensors if isinstance(v, TensorDataset) else v for part, v in given.items()}
     if not all(isinstance(value, tuple) and len(value) == 2 for value in given.values()):
         raise ConfigError(
@@ -110,7 +110,7 @@ def _with_parts(inputs: Inputs, target: str | None) -> rooms.Dataset:
         for i in (0, 1)
     )
     parts = np.concatenate([np.full(len(value[1]), part) for part, value in given.items()])
-    return replace(rooms.load((x, y)), part=parts)
+    return replace(load((x, y)), part=parts)
 
 
 def _from_loaders(experiment: Experiment, inputs: Inputs, device: torch.device) -> Feeds:
