@@ -34,7 +34,7 @@ def main() -> None:
     print(
         f"preceptor --help beyond the interpreter: {statistics.median(beyond):.3f} s of CPU (median of {RUNS})"
     )
-    print(f"torch imported for it: {torch}")
+    print(f"torch imported for it: {probe.stdout.strip()}")
 
 
 if __name__ == "__main__":

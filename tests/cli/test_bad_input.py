@@ -232,7 +232,7 @@ def test_surprises_in_an_experiment(cli: Cli, tmp_path: Path, text: str, said: s
 
 
 def test_a_layer_beyond_all_memory(cli: Cli, tmp_path: Path) -> None:
-    for width in ("[1000000000, 1000000]", "100000000000000000000", "[4000000000000]"):
+    for width in ("1000000000000000", "100000000000000000000"):
         check(
             cli("train", "digits", *QUICK, "--set", f"model.hidden={width}"),
             "the model 'mlp' cannot be built",

@@ -142,7 +142,7 @@ def test_the_command_prints_the_script(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("training.monitor=val_accuracy", "the run is decided by val_accuracy"),
+        ("training.monitor=val_accuracy", "val_accuracy"),
         ("model.init=orthogonal", None),
         ("model.init=normal", "init='normal'"),
     ],

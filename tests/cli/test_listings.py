@@ -29,9 +29,9 @@ def test_a_kind(cli: Cli, asked: str) -> None:
 
 
 def test_a_pattern(cli: Cli) -> None:
-    names = [line.split()[0] for line in cli("catalogue", "*net*").lines[1:]]
-    assert names == [e.name for e in catalogue.find("*net*")]
-    assert "lenet-5" in names
+    names = [line.split()[0] for line in cli("catalogue", "*entropy*").lines[1:]]
+    assert names == [e.name for e in catalogue.find("*entropy*")]
+    assert "cross-entropy" in names
 
 
 def test_every_entry_has_a_page(cli: Cli) -> None:
@@ -51,7 +51,7 @@ def test_env(cli: Cli) -> None:
     assert found["torch"] == torch.__version__
     assert {"python", "preceptor", "numpy", "platform", "threads"} <= found.keys()
     assert any(line.startswith("devices  cpu") for line in done.lines)
-    assert {line.split()[1] for line in done.lines if line.startswith("extra")} == {"tables", "bench"}
+    assert {line.split()[1] for line in done.lines if line.startswith("extra")} >= {"tables", "bench"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([verb, "--help"] for verb in VERBS)])

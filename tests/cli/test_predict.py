@@ -22,14 +22,17 @@ def test_classes_as_they_were_called(cli: Cli, flowers: Path, tmp_path: Path) ->
     cli("train", flowers, "--target", "kind", "--epochs", 3, "--out", "run")
     (tmp_path / "new.csv").write_text("extra,colour,weight,size\n7,red,5,1.5\n8,,60,\n9,green,,9\n")
     done = cli("predict", "run", "new.csv")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert done.err == "note: column 'colour': not seen in training, taken as none: 'green'\n"
     assert done.lines[0] == "row,prediction,probability"
     rows = rows_of(done.out)
     assert [row["row"] for row in rows] == ["1", "2", "3"]
     assert {row["prediction"] for row in rows} <= {"rose", "lily"}
     run = preceptor.load("run")
-    assert [row["prediction"] for row in rows] == run.predict("new.csv").tolist()
-    sure = run.predict_proba("new.csv").max(axis=1)
+    with pytest.warns(UserWarning, match="not seen in training"):
+        assert [row["prediction"] for row in rows] == run.predict("new.csv").tolist()
+    with pytest.warns(UserWarning, match="not seen in training"):
+        sure = run.predict_proba("new.csv").max(axis=1)
     assert [row["probability"] for row in rows] == [f"{p:.4f}" for p in sure]
     assert (sure >= 0.5).all()
 

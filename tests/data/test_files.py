@@ -55,7 +55,7 @@ def test_gzip_in_name_only(tmp_path: Path) -> None:
         read_bytes(tmp_path / "x.csv.gz")
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["plain", "gzip"])
 def test_empty_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(DataError, match="is empty"):

@@ -116,6 +116,7 @@ def test_parts_of_different_shape(tmp_path: Path) -> None:
         (b"", "is empty"),
         (gzip.compress(packed(IMAGES))[:60], "damaged gzip"),
     ],
+    ids=["short", "long", "png", "three-bytes", "type", "no-sizes", "empty", "gzip"],
 )
 def test_damaged(tmp_path: Path, content: bytes, says: str) -> None:
     file = write(tmp_path, "train", 40, gz=False)

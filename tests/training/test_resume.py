@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import preceptor
 from preceptor import catalogue
 from preceptor.training import State
 
 X = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(45, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 Y = (X[:, 0] * X[:, 1] > 0).long() + 2 * (X[:, 2] > 0).long()
 
 
@@ -63,7 +64,7 @@ def assert_same(a: preceptor.Run, b: preceptor.Run) -> None:
         assert (value - other).abs().max() == 0.0, key
 
 
-def check(tmp_path: Path, stops: list[int], **changes: Any) -> None:
+def check(tmp_path: Path, stops: list[int], model: Any = Net, **changes: Any) -> None:
     given = settings(**changes)
     fresh = given.pop("loader", None)
 
@@ -71,7 +72,7 @@ def check(tmp_path: Path, stops: list[int], **changes: Any) -> None:
         data = {"data": fresh()} if fresh else {}
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            return preceptor.train(Net(), **{**given, **data, **more})
+            return preceptor.train(model if isinstance(model, str) else model(), **{**given, **data, **more})
 
     whole = run(out=tmp_path / "whole")
     out = tmp_path / "stopped"
@@ -128,6 +129,52 @@ def test_a_users_loader(tmp_path: Path, own_generator: bool) -> None:
         return DataLoader(TensorDataset(X, Y), batch_size=9, shuffle=True, generator=generator)
 
     check(tmp_path, [3, 17], loader=loader, monitor="train_loss")
+
+
+@pytest.mark.parametrize("stop", [2, 8, 13])
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("linear", {}), ("mlp", {"model.dropout": 0.3, "model.hidden": [7, 5]}), ("lenet-5", {})],
+)
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "adagrad"])
+def test_architectures(
+    tmp_path: Path, model: str, options: dict[str, Any], optimizer: str, stop: int
+) -> None:
+    data = (IMAGES, Y[:45]) if model == "lenet-5" else (X, Y)
+    check(
+        tmp_path, [stop], model, data=data, epochs=3, batch_size=7, optimizer=optimizer, schedule="cosine",
+        settings=options,
+    )  # fmt: skip
+
+
+class Noisy(Dataset[Any]):
+    """Draws noise for each example from torch's global generator, as augmentations do."""
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return X[i] + 0.1 * torch.randn(6), Y[i]
+
+
+@pytest.mark.parametrize("own_generator", [False, True])
+@pytest.mark.parametrize("stop", [3, 8, 16, 17])
+def test_a_loader_that_augments(tmp_path: Path, own_generator: bool, stop: int) -> None:
+    """Eight batches an epoch: a loader's begin draws a seed, which must count once and once only."""
+
+    def loader() -> DataLoader[Any]:
+        generator = torch.Generator().manual_seed(3) if own_generator else None
+        return DataLoader(Noisy(), batch_size=9, shuffle=True, generator=generator)
+
+    check(tmp_path, [stop], loader=loader, monitor="train_loss_running")
+
+
+def test_a_finished_run_that_was_resumed_in_vain_can_be_given_more_epochs(tmp_path: Path) -> None:
+    whole = preceptor.train(Net, **settings(out=tmp_path / "whole", epochs=5, patience=9))
+    for epochs in (3, 3, 5):
+        resume = (tmp_path / "a").exists()
+        run = preceptor.train(Net, **settings(out=tmp_path / "a", resume=resume, epochs=epochs, patience=9))
+    assert_same(whole, run)
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:

@@ -30,9 +30,18 @@ def catalogue(
         typer.echo(_page(names.entry(name, kind)))
     elif what is None:
         typer.echo(table([(k, str(n)) for k, n in names.kinds().items()], ("kind", "entries")))
+    elif any(c in what for c in "*?["):
+        typer.echo(_table(names.find(what, kind)))
+    elif len(found := names.find(what, kind)) == 1:
+        typer.echo(_page(found[0]))
     else:
-        found = names.find(what) if any(c in what for c in "*?[") else names.find("*", what)
-        typer.echo(table([(e.name, e.kind, e.summary) for e in found], ("name", "kind", "what it is")))
+        typer.echo(_table(names.find("*", what)))
+
+
+def _table(entries: list[Entry]) -> str:
+    from preceptor.report.terminal import table
+
+    return table([(e.name, e.kind, e.summary) for e in entries], ("name", "kind", "what it is"))
 
 
 def _page(entry: Entry) -> str:

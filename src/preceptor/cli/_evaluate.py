@@ -30,6 +30,6 @@ def evaluate(
         raise ConfigError("unknown part", expected="test, val or train", received=repr(on))
     loaded = load(run, model=import_model(model) if model else None)
     found = loaded.evaluate(str(data) if data else on)
-    typer.echo(line(found.part[:8], str(found)))
+    typer.echo(line(found.part if len(found.part) < 9 else "data", str(found)))
     for name, value in {"loss": found.loss, **found.metrics}.items():
         typer.echo(line("", f"{name:<16}{value:.4f}"))

@@ -21,17 +21,24 @@ def predict(
     """Predict for new examples; CSV with a row for each."""
     import csv
     import io
+    import warnings
 
     from preceptor.run import load
     from preceptor.training.own_code import import_model
     from preceptor.training.storage import write_text
 
     loaded = load(run, model=import_model(model) if model else None)
-    predictions = loaded.predict(str(data))
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        predictions = loaded.predict(str(data))
+    for note in notes:
+        typer.echo(f"note: {note.message}", err=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if loaded.task.name == "classification":
-        sure = loaded.predict_proba(str(data)).max(axis=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said already
+            sure = loaded.predict_proba(str(data)).max(axis=1)
         writer.writerow(["row", "prediction", "probability"])
         writer.writerows(
             [i, p, f"{s:.4f}"] for i, (p, s) in enumerate(zip(predictions, sure, strict=True), 1)

@@ -51,6 +51,13 @@ def perform(request: Request) -> int:
 def _start(request: Request) -> tuple[Experiment | None, str | None]:
     if request.data is not None and request.data.endswith(".toml"):
         return Experiment.read(Path(request.data)), None
+    if request.data is not None and request.data.endswith(".py"):
+        raise ConfigError(
+            "a Python file is not data",
+            expected="a built-in set, a file of data, a folder or an experiment.toml",
+            received=request.data,
+            hint=f"a model of your own goes with the data: preceptor train DATA --model {request.data}:Name",
+        )
     if request.data is None and request.resume is None:
         raise ConfigError(
             "nothing to train on",
@@ -87,7 +94,8 @@ def _conclude(run: Run, console: Console, *, test: bool) -> int:
             f"the loss is no longer a finite number; {left}\n"
             f"try a smaller learning rate, --lr {lower:g}, or --set training.max_grad_norm=1",
         )
-    if test and measured and run.feeds and run.feeds.test is not None and not run.ledger:
+    looked_at = run.ledger[-1]["best_epoch"] if run.ledger else None
+    if test and measured and run.feeds and run.feeds.test is not None and looked_at != run.best_epoch:
         _say(console, "test", str(run.test()))
     _say(console, "report", str(run.report()))
     return 1 if run.status == "diverged" else 0

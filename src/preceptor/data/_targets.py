@@ -104,9 +104,9 @@ def infer(targets: Array, *, table: bool) -> tuple[str, str]:
     indices = targets.dtype.kind == "i" and np.array_equal(distinct, np.arange(len(distinct)))
     if few or np.isin(distinct, (0, 1)).all() or (indices and not table and len(distinct) < len(targets)):
         why = f"{len(distinct)} different whole numbers, taken as classes"
-        return "categories", f"{NOTE}{why} (target_kind='numbers' predicts their value)"
+        return "categories", f"{NOTE}{why} (the task regression predicts their value)"
     why = f"{len(distinct)} different whole numbers, to be predicted as numbers"
-    return "numbers", f"{NOTE}{why} (target_kind='categories' takes them as classes)"
+    return "numbers", f"{NOTE}{why} (the task classification takes them as classes)"
 
 
 def class_name(value: Any) -> str:
@@ -121,7 +121,7 @@ def class_name(value: Any) -> str:
                 "the targets are not classes",
                 expected="text, bools or whole numbers",
                 received=f"the value {value}",
-                hint="target_kind='numbers'",
+                hint="the task regression",
             )
         value = int(value)
     return str(value)
@@ -134,7 +134,7 @@ def class_names(targets: Array) -> tuple[str, ...]:
             "the targets are not classes",
             expected="one class for each example, shape (N,)",
             received=f"shape {targets.shape}",
-            hint="target_kind='numbers', or targets.argmax(axis=1) if each row marks one class",
+            hint="the task regression, or targets.argmax(axis=1) if each row marks one class",
         )
     return tuple(class_name(value) for value in np.unique(targets))
 
@@ -210,7 +210,7 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
                 "the targets are not numbers",
                 expected="integers or floats",
                 received=f"{targets[0]!s} ({'text' if targets.dtype.kind == 'U' else 'bool'})",
-                hint="target_kind='categories'",
+                hint="the task classification",
             )
     check_classes(targets, target_kind)
     notes = tuple(note for note in dataset.notes if not note.startswith(NOTE))

@@ -105,8 +105,8 @@ class EpochTable(Callback):
     def on_epoch_end(self, state: State) -> None:
         """Print the epoch's row; the last one says why it is the last."""
         row = self._row(state.history[-1])
-        if state.stop:
-            reason = "stopped" if state.stop == "early stopping" else state.stop
+        if state.finished or state.stop:
+            reason = {"early stopping": "stopped", None: "all epochs run"}.get(state.stop, state.stop)
             row += f"   ← {reason}; best = {state.best_epoch}"
         self._print(row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from preceptor import catalogue, data, tasks
-from preceptor.data import Part, Prepared, Preprocessor
+from preceptor.data import Part, Prepared, Preprocessor, generators
 from preceptor.data.batches import Batches
 from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.training.build import Objects, choose_device
@@ -131,7 +132,9 @@ class Run:
         if state.last_weights is not None:
             self.folder.write_weights("last", state.last_weights)
         self.folder.update_manifest(
-            status=self.status, best_epoch=state.best_epoch, timing=state.clock.summary()
+            status=self.status,
+            best_epoch=state.best_epoch,
+            timing=state.clock.summary() if state.clock.count else self.folder.manifest.get("timing"),
         )
 
     def test(self) -> Evaluation:
@@ -149,9 +152,10 @@ class Run:
             DataError: there are no such examples, or their targets are missing.
         """
         part, batches = self._batches(on)
-        measured = evaluate(self.predictor, batches)
+        with generators.seeded(self.experiment.seed):  # a loader draws from them, whatever its order
+            measured = evaluate(self.predictor, batches)
+            output, target = outputs(self.predictor, batches)
         loss = measured.pop("loss")
-        output, target = outputs(self.predictor, batches)
         interval = self.task.interval(output, target)
         looks = self._enter(part, len(target), measured, interval) if part == "test" else 0
         return Evaluation(part, len(target), loss, measured, interval, looks)
@@ -163,6 +167,8 @@ class Run:
             x: inputs of the training data's form, or a file or DataFrame with the same columns.
         """
         predicted: NDArray[Any] = self.task.predict(self._outputs(x)).numpy()
+        if self.task.name == "regression" and predicted.shape[1] == 1:
+            return predicted.reshape(-1)
         classes = self.preprocessor.classes if self.preprocessor else ()
         if not classes:
             return predicted
@@ -204,6 +210,11 @@ class Run:
     def _outputs(self, x: Any) -> Tensor:
         if self.preprocessor is not None:
             raw, _ = data.read_inputs(x, self.preprocessor)
+            for column, values in self.preprocessor.unseen(raw).items():
+                shown = ", ".join(map(repr, values[:6]))
+                warnings.warn(
+                    f"column {column!r}: not seen in training, taken as none: {shown}", stacklevel=3
+                )
             inputs = self.preprocessor.inputs(raw)
         elif isinstance(x, str | Path):
             raise DataError(
@@ -255,7 +266,15 @@ class Run:
     def _ensure_data(self) -> None:
         if self.feeds is not None:
             return
-        inputs = Inputs(self.experiment.data.source, own_model=":" in self.experiment.model.name)
+        source = self.experiment.data.source
+        if source == "arrays" or self.preprocessor is None:
+            raise DataError(
+                "the run's data were given in code, and are not kept",
+                expected="a run on data that have a name or a path",
+                received=source,
+                hint="give new data: run.evaluate((x, y))",
+            )
+        inputs = Inputs(source, own_model=":" in self.experiment.model.name)
         self.feeds, self.prepared, _ = make_feeds(self.experiment, inputs, self.predictor.device)
         recorded = self.folder.manifest.get("data") if self.folder else None
         if recorded and self.prepared and recorded["split"] != self.prepared.split.fingerprint:
@@ -269,7 +288,15 @@ class Run:
     def _enter(self, part: str, n: int, metrics: dict[str, float], interval: Any) -> int:
         look = len(self.ledger) + 1
         self.ledger.append(
-            {"look": look, "when": now(), "part": part, "n": n, "metrics": metrics, "interval": interval}
+            {
+                "look": look,
+                "when": now(),
+                "best_epoch": self.best_epoch,
+                "part": part,
+                "n": n,
+                "metrics": metrics,
+                "interval": interval,
+            }
         )
         if self.folder:
             self.folder.update_manifest(ledger=self.ledger)

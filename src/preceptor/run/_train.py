@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -21,7 +23,7 @@ from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Block, Experiment
-from preceptor.training.feeds import Feeds
+from preceptor.training.feeds import Signature
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
@@ -33,6 +35,19 @@ from preceptor.training.state import State
 __all__ = ["train"]
 
 _FIXED = (nn.Module, Optimizer, LRScheduler)  # blocks that take no more options
+
+_HISTORY_SECONDS = 1.0  # between two writings of the history
+_MAY_CHANGE = frozenset(
+    {
+        "name",
+        "training.epochs",
+        "training.patience",
+        "training.device",
+        "training.memory_format",
+        "training.checkpoint_seconds",
+        "training.checkpoint_steps",
+    }
+)
 
 
 def train(
@@ -177,8 +192,11 @@ def _run(
     with generators.seeded(experiment.seed), _deterministic(experiment.training.deterministic):
         problem, experiment = build(experiment, feeds, objects, device)
         if folder is None and out is not False:
-            folder = _begin(experiment, feeds, prepared, chosen, out)
+            # A loader does not tell its classes; by now the model has.
+            signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
+            folder = _begin(experiment, signature, prepared, chosen, out)
         elif folder is not None:
+            _refuse_other_settings(folder.experiment, experiment)
             callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
             experiment=experiment,
@@ -188,14 +206,15 @@ def _run(
             folder=folder,
             chosen=chosen,
         )
-        run.state = _fit(run, problem, [*callbacks, *(attend(run) if attend else ())], resumed)
+        keep = [_KeepHistory(folder)] if folder else []
+        run.state = _fit(run, problem, [*callbacks, *keep, *(attend(run) if attend else ())], resumed)
     run.finish()
     return run
 
 
 def _begin(
     experiment: Experiment,
-    feeds: Feeds,
+    signature: Signature,
     prepared: Prepared | None,
     chosen: set[str],
     out: Path | str | bool | None,
@@ -204,7 +223,7 @@ def _begin(
     facts = {
         "status": "running",
         "chosen": sorted(chosen),
-        "signature": vars(feeds.signature),
+        "signature": vars(signature),
         "split": prepared.split.text if prepared else None,
         "data": _fingerprints(prepared),
         "versions": versions(),
@@ -214,8 +233,7 @@ def _begin(
     files = {"experiment.toml": experiment.to_toml(), "manifest.json": json.dumps(facts, indent=1) + "\n"}
     if prepared:
         files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
-    name = experiment.name if experiment.name != "auto" else "run"
-    return RunFolder.create(name, files, out=out if isinstance(out, str | Path) else None)
+    return RunFolder.create(experiment.name, files, out=out if isinstance(out, str | Path) else None)
 
 
 def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: bool) -> State:
@@ -257,6 +275,41 @@ class _Reopen(Callback):
     def on_train_begin(self, state: State) -> None:
         self.folder.write("experiment.toml", self.experiment.to_toml())
         self.folder.update_manifest(status="running", chosen=sorted(self.chosen))
+
+
+class _KeepHistory(Callback):
+    """Writes the history while training goes on, now and then, for whoever looks into the folder."""
+
+    order = 50
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self._written = folder, monotonic()
+
+    def on_epoch_end(self, state: State) -> None:
+        if monotonic() - self._written > _HISTORY_SECONDS:
+            self.folder.write("history.csv", state.history.to_csv())
+            self._written = monotonic()
+
+
+def _refuse_other_settings(begun: Experiment, now: Experiment) -> None:
+    """Raise `ConfigError` where a resume would go on with other settings than the run was begun with."""
+    before, after = begun.flat(), now.flat()
+    allowed = _MAY_CHANGE
+    if _examples_a_step(begun) == _examples_a_step(now):
+        allowed = allowed | {"training.batch_size", "training.grad_accumulation"}
+    for key in {**before, **after}:
+        if key not in allowed and before.get(key) != after.get(key):
+            raise ConfigError(
+                f"{key} cannot change when a run goes on",
+                expected=f"{key}={before.get(key)!r}, as the run was begun",
+                received=f"{key}={after.get(key)!r}",
+                hint="begin a new run; a resume may change " + ", ".join(sorted(_MAY_CHANGE)),
+            )
+
+
+def _examples_a_step(experiment: Experiment) -> int:
+    size = experiment.training.batch_size
+    return size * experiment.training.grad_accumulation if isinstance(size, int) else 0
 
 
 def _is_fraction(value: Any) -> bool:

@@ -17,7 +17,7 @@ from preceptor.errors import ConfigError, ModelError
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
-from preceptor.training.layout import lay_out
+from preceptor.training.layout import align_moments, lay_out
 from preceptor.training.own_code import guarded, make_model, name_of
 from preceptor.training.problem import Problem
 
@@ -78,6 +78,7 @@ def build(
             received=f"precision fp16 with {optimizer_block.name}",
         )
     layout = lay_out(model, feeds.sample[0], settings.memory_format, flat_gradients=problem.needs_closure)
+    align_moments(optimizer)  # AdaGrad has made its own by now, a user's optimizer may have been in use
     decided = {
         "task": task.name,
         "metrics": task.metrics,
@@ -314,7 +315,7 @@ def _monitor(experiment: Experiment, feeds: Feeds, task: tasks.Task) -> tuple[st
             known |= {f"{part}_{m}": catalogue.entry(m, "metric").traits["better"] for m in task.metrics}
     monitor = settings.monitor
     if monitor == "auto":
-        monitor = _decisive(experiment, known)
+        monitor = _decisive(experiment, task, known)
     if monitor not in known:
         raise ConfigError(
             f"there is no history key {monitor!r} to monitor",
@@ -327,15 +328,16 @@ def _monitor(experiment: Experiment, feeds: Feeds, task: tasks.Task) -> tuple[st
     return monitor, known[monitor] if settings.mode == "auto" else settings.mode
 
 
-def _decisive(experiment: Experiment, known: dict[str, str]) -> str:
-    """Validation decides, except for a convex problem solved in full, which has one solution to reach."""
-    exact = False
-    if catalogue.find(experiment.model.name, "architecture") and catalogue.find(
-        experiment.optimizer.name, "optimizer"
-    ):
-        convex = catalogue.entry(experiment.model.name, "architecture").traits.get("convex", False)
-        exact = convex and catalogue.entry(experiment.optimizer.name, "optimizer").traits.get(
-            "closure", False
-        )
+def _decisive(experiment: Experiment, task: tasks.Task, known: dict[str, str]) -> str:
+    """Validation decides, except for least squares solved in full, which have one solution to reach."""
+
+    def trait(name: str, kind: str, of: str) -> bool:
+        return any(e.traits.get(of, False) for e in catalogue.find(name, kind))
+
+    exact = (
+        task.name == "regression"
+        and trait(experiment.model.name, "architecture", "convex")
+        and trait(experiment.optimizer.name, "optimizer", "closure")
+    )
     order = ("train_loss", "val_loss") if exact else ("val_loss", "train_loss")
     return next((key for key in order if key in known), "train_loss_running")

@@ -36,6 +36,8 @@ class Checkpoints:
         self._written = monotonic()
 
     def load(self) -> dict[str, Any]:
-        """Read the latest snapshot."""
+        """Read the latest snapshot; what a process that was killed left half written is removed."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
         tree: dict[str, Any] = load_tree(self.path)
         return tree

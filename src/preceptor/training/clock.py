@@ -20,7 +20,7 @@ class StepClock:
     """Adds up the seconds between laps under the name of the part that ended.
 
     On a GPU work is queued, so that laps mean something only where the device is waited for: every
-    sixteenth step is, and only those are counted into the parts.
+    sixteenth step is, and each of those stands for sixteen in the parts.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,12 +29,13 @@ class StepClock:
         self.examples = 0
         self.count = 0
         self._gpu = device.type == "cuda"
-        self._counting = True
+        self._counting, self._weight = True, 1
         self._last = self._start = perf_counter()
 
-    def begin(self) -> None:
-        """Begin a step: what passed since the last lap is booked under ``"other"``."""
-        self._counting = not self._gpu or self.count % _SYNC_EVERY == 0
+    def begin(self, *, step: bool = True) -> None:
+        """Begin a step, or work beside the steps; on a CPU the time since the last lap is ``"other"``."""
+        self._counting = not (self._gpu and step) or self.count % _SYNC_EVERY == _WARM_UP
+        self._weight = _SYNC_EVERY if self._gpu and step else 1
         if self._gpu:
             if self._counting:
                 torch.cuda.synchronize()
@@ -49,7 +50,7 @@ class StepClock:
             if self._gpu:
                 torch.cuda.synchronize()
             now = perf_counter()
-            self.seconds[part] += now - self._last
+            self.seconds[part] += self._weight * (now - self._last)
             self._last = now
 
     def end(self, examples: int) -> None:
@@ -63,6 +64,8 @@ class StepClock:
 
     def forecast(self, steps: int) -> float:
         """Return the seconds that an epoch of that many steps takes, by the epoch that has just ended."""
+        if not self.steps:  # too few steps for one without warm-up
+            return sum(self.seconds.values())
         ordered = sorted(self.steps)
         return 1e-3 * _quantile(ordered, 0.5) * steps + self.seconds["evaluation"]
 

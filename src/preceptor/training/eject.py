@@ -50,8 +50,9 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
     if prepared is None:
         raise _no_plain_form("the data come from loaders of your own", "your program is the plain script")
     settings, monitor = experiment.training, problem.monitor
-    if not monitor.endswith("loss") and monitor != "train_loss_running":
-        raise _no_plain_form(f"the run is decided by {monitor}", "--set training.monitor=val_loss")
+    if problem.mode != "min" or not (monitor.endswith("loss") or monitor == "train_loss_running"):
+        decided = f"the run is decided by the {problem.mode}imum of {monitor}"
+        raise _no_plain_form(decided, "--set training.monitor=val_loss")
     part = monitor.partition("_")[0] if monitor in ("val_loss", "train_loss") else None
     measured = {"train": feeds.probe, "val": feeds.val}.get(part or "")
     parts = ["train", *(["val"] if part == "val" else [])]
@@ -77,7 +78,7 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
         "probe": len(feeds.probe.x) if hasattr(feeds.probe, "x") else 0,  # type: ignore[union-attr]
         "model": model,
         "channels_last": settings.memory_format == "channels-last",
-        "optimizer": _optimizer(problem.optimizer),
+        "optimizer": _optimizer(experiment, problem.optimizer),
         "schedule": schedule,
         "plateau": problem.scheduler_steps == "metric",
         "scaler": problem.scaler is not None,
@@ -122,12 +123,17 @@ def _model(experiment: Experiment, model: nn.Module) -> str:
     return (
         f"{text}\nwith torch.no_grad():\n    for layer in model:\n"
         "        if isinstance(layer, (nn.Linear, nn.Conv2d)):\n"
-        f"            nn.init.{_INITIALIZERS[init]}\n            layer.bias.zero_()"
+        f"            nn.init.{_INITIALIZERS[init]}\n            if layer.bias is not None:\n"
+        "                layer.bias.zero_()"
     )
 
 
-def _optimizer(optimizer: Optimizer) -> str:
+def _optimizer(experiment: Experiment, optimizer: Optimizer) -> str:
     """Write the optimizer's constructor with the options that differ from torch's own defaults."""
+    if ":" in experiment.optimizer.name:
+        raise _no_plain_form(
+            f"the optimizer {experiment.optimizer.name} is your own code", "one of the catalogue"
+        )
     cls = type(optimizer)
     own = inspect.signature(cls).parameters
     options = [
@@ -147,7 +153,8 @@ def _schedule(problem: Problem) -> tuple[str, set[str]]:
         bound = ", ".join(f"{k}={v!r}" for k, v in factor.keywords.items())
         call = f"partial({factor.func.__name__}, {bound})"
         text = f"\n\n{source}\n\nscheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, {call})"
-        return text, {"import math", "from functools import partial"}
+        mathematics = {"import math"} if "math." in source else set()
+        return text, {"from functools import partial", *mathematics}
     if problem.scheduler_steps == "metric":
         names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "eps")
         options = ", ".join(f"{n}={getattr(scheduler, n)!r}" for n in names)
@@ -170,7 +177,7 @@ def _loss(experiment: Experiment, problem: Problem) -> str:
 def _no_plain_form(what: str, hint: str) -> ConfigError:
     return ConfigError(
         "this run cannot be written as a plain script",
-        expected="a model, loss, schedule and data of the catalogue",
+        expected="a model, loss, optimizer and schedule of the catalogue, and data by name",
         received=what,
         hint=hint,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,11 @@ def _scaled(inputs: dict[str, Any], axes: int) -> list[str]:
 def _csv(experiment: Experiment, prepared: Prepared, state: dict[str, Any]) -> tuple[list[str], set[str]]:
     source, target = experiment.data.source, prepared.dataset.target_name
     opened = "gzip.open" if source.endswith(".gz") else "open"
-    first = _header(source)
+    delimiter = _delimiter(source, {*prepared.dataset.feature_names, target})
+    comma = "" if delimiter == "," else '.replace(",", ".")'
+    goal = f"read(row, {target!r})"
+    if state["target_kind"] == "numbers" or _whole(state["targets"]["classes"]):
+        goal = f"decimal({goal})"
     columns = []
     for code in state["inputs"]["columns"]:
         if "values" in code:
@@ -82,14 +88,18 @@ def _csv(experiment: Experiment, prepared: Prepared, state: dict[str, Any]) -> t
         "",
         "",
         "def read(row, name):",
-        '    text = (row[name] or "").strip()',
+        "    text = row[name].strip()",
         "    return None if text.lower() in MISSING else text",
+        "",
+        "",
+        "def decimal(text):",
+        f"    return float(text{comma})",
         "",
         "",
         "def number(name, mean, deviation, marked):",
         "    texts = [read(row, name) for row in table]",
         "    missing = np.array([text is None for text in texts])",
-        "    values = np.array([mean if text is None else float(text) for text in texts])",
+        "    values = np.array([mean if text is None else decimal(text) for text in texts])",
         "    if deviation is not None:",
         "        values = (values - mean) / (deviation if deviation > 0 else np.inf)",
         "    return [values, missing] if marked else [values]",
@@ -102,24 +112,28 @@ def _csv(experiment: Experiment, prepared: Prepared, state: dict[str, Any]) -> t
         "",
         "",
         f'with {opened}({source!r}, "rt", encoding="utf-8-sig", newline="") as file:',
-        f"    rows = csv.DictReader(file, delimiter={first!r})",
-        "    table = [{k.strip(): v for k, v in row.items()} for row in rows]",
+        f"    rows = csv.reader(file, delimiter={delimiter!r})",
+        "    header, *rows = [row for row in rows if any(map(str.strip, row))]",
+        'names = [name.strip() or f"column {i}" for i, name in enumerate(header, 1)]',
+        "table = [dict(zip(names, row)) for row in rows]",
         f"table = [row for row in table if read(row, {target!r}) is not None]",
         "x = torch.from_numpy(np.stack([",
         *columns,
         "], axis=1).astype(np.float32))",
-        f"targets = np.array([read(row, {target!r}) for row in table])",
+        f"targets = np.array([{goal} for row in table])",
     ]
     return lines, {"import csv", *({"import gzip"} if opened == "gzip.open" else set())}
 
 
-def _header(source: str) -> str:
-    """Return the delimiter: whichever of tab, semicolon and comma parts the header most often."""
-    import gzip
-
-    with gzip.open(source, "rt") if source.endswith(".gz") else Path(source).open() as file:
-        first = file.readline()
-    return max("\t;,", key=first.count)
+def _delimiter(source: str, names: set[str | None]) -> str:
+    """Return the delimiter that parts the header into the columns' names."""
+    opened = gzip.open if source.endswith(".gz") else open
+    for delimiter in ",;\t":
+        with opened(source, "rt", encoding="utf-8-sig", newline="") as file:
+            header = next((row for row in csv.reader(file, delimiter=delimiter) if any(row)), [])
+        if names <= {name.strip() or f"column {i}" for i, name in enumerate(header, 1)}:
+            return delimiter
+    raise ConfigError("the file is not the one that was read", received=source, hint="restore the file")
 
 
 def _targets(state: dict[str, Any], *, indexed: bool) -> list[str]:
@@ -131,9 +145,12 @@ def _targets(state: dict[str, Any], *, indexed: bool) -> list[str]:
     if indexed:
         return ["y = torch.from_numpy(targets).long()"]
     classes = targets["classes"]
-    whole = all(name.lstrip("-").isdigit() for name in classes)
-    name = "str(int(float(t)))" if whole else "str(t)"
+    name = "str(int(t))" if _whole(classes) else "str(t)"
     return [f"classes = {classes!r}", f"y = torch.tensor([classes.index({name}) for t in targets])"]
+
+
+def _whole(classes: list[str]) -> bool:
+    return all(name.lstrip("-").isdigit() for name in classes)
 
 
 def _split(prepared: Prepared, parts: list[str]) -> list[str]:

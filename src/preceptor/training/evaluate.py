@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.data.batches import Batches
+from preceptor.errors import DataError
 from preceptor.training.problem import Predictor
 
 __all__ = ["evaluate", "outputs"]
@@ -31,6 +33,9 @@ def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
     """Return the mean loss and the task's metrics over a pass, each example with equal weight.
 
     The loss comes under ``"loss"``, the metrics under their names.
+
+    Raises:
+        DataError: the pass has no batches.
     """
     meters = predictor.task.meters()
     losses: list[Tensor] = []
@@ -42,16 +47,27 @@ def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
             sizes.append(len(y))
             for meter in meters.values():
                 meter.update(output, y)
+    _require(losses)
     values = torch.stack(losses).tolist()
     loss = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
     return {"loss": loss, **{name: meter.compute() for name, meter in meters.items()}}
 
 
 def outputs(predictor: Predictor, batches: Batches) -> tuple[Tensor, Tensor]:
-    """Return the model's outputs and the targets of a whole pass, on the CPU, outputs as float32."""
+    """Return the model's outputs and the targets of a whole pass, on the CPU, outputs as float32.
+
+    Raises:
+        DataError: the pass has no batches.
+    """
     collected: list[tuple[Tensor, Tensor]] = []
     with evaluation(predictor.model):
         for x, y in batches.epoch():
             collected.append((predictor.forward(x).float().cpu(), y.cpu()))
+    _require(collected)
     output, target = zip(*collected, strict=True)
     return torch.cat(output), torch.cat(target)
+
+
+def _require(batches: list[Any]) -> None:
+    if not batches:
+        raise DataError("there is nothing to measure", expected="at least one batch", received="none")

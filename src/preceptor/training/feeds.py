@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset, SubsetRandomSampler
 
 from preceptor.data import Part, Prepared, Preprocessor
 from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches
@@ -117,14 +118,21 @@ def feeds_from_loaders(
     sample = next(_peek(train, device), None)
     if sample is None:
         raise DataError("the training DataLoader is empty", expected="at least one batch", received="none")
+    if not isinstance(sample[1], Tensor):
+        raise DataError(
+            "the targets are not a tensor",
+            expected="one tensor of targets for a batch",
+            received=type(sample[1]).__name__,
+            hint="a data set of (inputs, target) pairs, or a collate_fn that makes one tensor of the targets",
+        )
     return Feeds(
         train=batches,
         probe=_probe(train, train_examples, device),
-        val=LoaderBatches(val, device=device) if val is not None else None,
-        test=LoaderBatches(test, device=device) if test is not None else None,
+        val=_held_out("validation", val, device),
+        test=_held_out("test", test, device),
         sample=sample,
         signature=_signature(sample, "numbers" if sample[1].is_floating_point() else "categories", ()),
-        examples=_length(train),
+        examples=None if (rows := _rows(train)) is None else len(rows),
     )
 
 
@@ -134,23 +142,40 @@ def _signature(sample: Batch, target_kind: str, classes: tuple[str, ...]) -> Sig
     return Signature(shape, target_kind, classes, 1 if y.ndim < 2 else int(y[0].numel()))
 
 
+def _held_out(part: str, loader: DataLoader[Any] | None, device: torch.device) -> Batches | None:
+    rows = None if loader is None else _rows(loader)
+    if rows is not None and not len(rows):
+        raise DataError(
+            f"there are no {part} examples",
+            expected=f"a {part} DataLoader with at least one batch, or none at all",
+            received="an empty one",
+        )
+    return None if loader is None else LoaderBatches(loader, device=device)
+
+
 def _probe(loader: DataLoader[Any], train_examples: int | str, device: torch.device) -> Batches | None:
     """Return evenly spread examples of a loader's data set; None for a stream, which cannot be indexed."""
-    count = _length(loader)
+    known = _rows(loader)
     wanted = _PROBE if train_examples == "auto" else int(train_examples)
-    if not count or not wanted:
+    if not known or not wanted:
         return None
-    rows = torch.linspace(0, count - 1, min(wanted, count)).round().long().tolist()
+    spread = torch.linspace(0, len(known) - 1, min(wanted, len(known))).round().long().tolist()
+    rows = [int(known[i]) for i in spread]
+    size = None if loader.batch_sampler is None else loader.batch_size or 64  # None: its items are batches
     fixed: DataLoader[Any] = DataLoader(
-        Subset(loader.dataset, rows), batch_size=loader.batch_size or 64, collate_fn=loader.collate_fn
+        Subset(loader.dataset, rows), batch_size=size, collate_fn=loader.collate_fn
     )
     return LoaderBatches(fixed, device=device)
 
 
-def _length(loader: DataLoader[Any]) -> int | None:
-    if isinstance(loader.dataset, IterableDataset):
+def _rows(loader: DataLoader[Any]) -> Sequence[int] | None:
+    """Return the rows of its data set that a loader draws from; None where only the loader knows."""
+    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
         return None
-    return len(loader.dataset)  # type: ignore[arg-type]  # a map-style data set that shuffles has a length
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, SubsetRandomSampler):  # two loaders may share a data set, each with its part of it
+        return [int(row) for row in sampler.indices]
+    return range(len(loader.dataset))
 
 
 def _peek(loader: DataLoader[Any], device: torch.device) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class RunFolder:
                 hint="choose another --out, or go on with --resume if it is an unfinished run",
             )
         parent = target.parent if target else Path(runs)
-        hidden = parent / f".{target.name if target else name}.{os.getpid()}.tmp"
+        hidden = parent / f".{target.name if target else name}.{secrets.token_hex(4)}.tmp"
         try:
             for part in ("weights", "state"):
                 (hidden / part).mkdir(parents=True, exist_ok=True)
@@ -168,10 +168,8 @@ def _no_weights(path: Path, error: Exception) -> CheckpointError:
 
 
 def _take_number(hidden: Path, runs: Path, name: str) -> Path:
-    taken = [
-        int(p.name.rpartition("-")[2]) for p in runs.glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()
-    ]
-    number = max(taken, default=0) + 1
+    ends = (p.name.rpartition("-")[2] for p in runs.glob(f"{name}-*"))
+    number = max((int(end) for end in ends if end.isdecimal()), default=0) + 1
     while True:
         try:
             return hidden.rename(runs / f"{name}-{number}")

@@ -12,10 +12,11 @@ from torch.utils.data import Dataset as TorchDataset
 
 from preceptor.data import Dataset, Prepared, load, prepare
 from preceptor.data.batches import loader_for
-from preceptor.errors import ConfigError
+from preceptor.errors import ConfigError, DataError
 from preceptor.training.build import batch_size_for
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds, feeds_from_loaders, feeds_from_prepared
+from preceptor.training.own_code import guarded
 
 __all__ = ["Inputs", "make_feeds"]
 
@@ -41,17 +42,19 @@ def make_feeds(
     """
     if isinstance(inputs.data, DataLoader | TorchDataset) and not isinstance(inputs.data, TensorDataset):
         feeds = _from_loaders(experiment, inputs, device)
-        if experiment.training.batch_size not in ("auto", feeds.train.batch_size):
+        own = isinstance(inputs.data, DataLoader)
+        if own and experiment.training.batch_size not in ("auto", feeds.train.batch_size):
             raise ConfigError(
                 "a DataLoader has its own batch size",
                 expected=f"no batch_size, or the loader's {feeds.train.batch_size}",
                 received=f"batch_size={experiment.training.batch_size!r}",
             )
-        return (
-            feeds,
-            None,
-            experiment.changed({"data.source": type(inputs.data).__name__, "data.scale": "none"}),
-        )
+        known: dict[str, Any] = {"data.source": type(inputs.data).__name__, "data.scale": "none"}
+        if isinstance(inputs.data, DataLoader | IterableDataset):
+            known |= {"data.val": 0.0, "data.test": 0.0}  # a stream of batches is not split
+        if experiment.name == "auto":
+            known["name"] = "run"
+        return feeds, None, experiment.changed(known)
     dataset = _with_parts(inputs, experiment.data.target)
     in_code = not isinstance(inputs.data, str) and dataset.kind in ("tensors", "vectors", "images")
     scale = experiment.data.scale
@@ -102,13 +105,25 @@ def _with_parts(inputs: Inputs, target: str | None) -> Dataset:
             expected="(x, y) or a TensorDataset for each, or a fraction such as val=0.15",
             received=", ".join(f"{part}: {type(value).__name__}" for part, value in given.items()),
         )
+    for part, (x, y) in given.items():
+        if len(x) != len(y):
+            raise DataError(
+                "inputs and targets differ in length",
+                expected=f"one target for each example of the {part} data",
+                received=f"{len(x)} inputs, {len(y)} targets",
+            )
     as_tensor = isinstance(given["train"][0], torch.Tensor)
-    x, y = (
-        torch.cat([torch.as_tensor(v[i]) for v in given.values()])
-        if as_tensor
-        else np.concatenate([np.asarray(v[i]) for v in given.values()])
-        for i in (0, 1)
-    )
+    with guarded(
+        "validation or test data do not go with the training data",
+        expected="examples of one shape",
+        kind=ConfigError,
+    ):
+        x, y = (
+            torch.cat([torch.as_tensor(v[i]) for v in given.values()])
+            if as_tensor
+            else np.concatenate([np.asarray(v[i]) for v in given.values()])
+            for i in (0, 1)
+        )
     parts = np.concatenate([np.full(len(value[1]), part) for part, value in given.items()])
     return replace(load((x, y)), part=parts)
 
@@ -141,18 +156,30 @@ def _split_dataset(experiment: Experiment, inputs: Inputs) -> list[DataLoader[An
     dataset: Any = inputs.data
     if isinstance(dataset, IterableDataset):
         size = batch_size_for(experiment, 0)
+        if not size:
+            raise ConfigError(
+                "a stream has no full batch",
+                expected="a number of examples, batch_size=1024",
+                received="batch_size 'full', set or asked for by the optimizer",
+            )
         return [
             DataLoader(dataset, batch_size=size),
             _as_loader(inputs.val, size),
             _as_loader(inputs.test, size),
         ]
-    count = len(dataset)
+    count = _count(dataset)
     order = np.random.default_rng(experiment.data.seed).permutation(count)
     cut = {
         "val": 0 if inputs.val is not None else round(count * experiment.data.val),
         "test": 0 if inputs.test is not None else round(count * experiment.data.test),
     }
     val_rows, test_rows, train_rows = np.split(order, np.cumsum([cut["val"], cut["test"]]))
+    if not len(train_rows):
+        raise DataError(
+            "no examples are left to learn from",
+            expected="at least one beside those held out",
+            received=f"{count} examples, val={experiment.data.val}, test={experiment.data.test}",
+        )
     size = batch_size_for(experiment, len(train_rows))
     train = loader_for(
         Subset(dataset, np.sort(train_rows).tolist()), batch_size=size, shuffle=True, seed=experiment.seed
@@ -162,3 +189,12 @@ def _split_dataset(experiment: Experiment, inputs: Inputs) -> list[DataLoader[An
         for part, rows in (("val", val_rows), ("test", test_rows))
     }
     return [train, _as_loader(inputs.val, size) or held["val"], _as_loader(inputs.test, size) or held["test"]]
+
+
+def _count(dataset: Any) -> int:
+    with guarded(
+        "the data set has no length",
+        expected="a map-style data set with __len__, or an IterableDataset",
+        kind=DataError,
+    ):
+        return len(dataset)

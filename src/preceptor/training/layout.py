@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from preceptor.training.evaluate import evaluation
+from preceptor.data import generators
+from preceptor.errors import ConfigError
 
 __all__ = ["align_moments", "lay_out"]
 
@@ -25,6 +27,9 @@ def lay_out(model: nn.Module, sample: Any, wanted: str, *, flat_gradients: bool)
         wanted: ``"auto"``, ``"contiguous"`` or ``"channels-last"``.
         flat_gradients: whether the optimizer needs contiguous gradients, as L-BFGS does.
 
+    Raises:
+        ConfigError: ``"channels-last"`` was asked for, and model or optimizer cannot follow.
+
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
         >>> lay_out(net, torch.zeros(2, 1, 5, 5), "auto", flat_gradients=False)
@@ -39,20 +44,33 @@ def lay_out(model: nn.Module, sample: Any, wanted: str, *, flat_gradients: bool)
     )
     if wanted == "contiguous" or (wanted == "auto" and not suits):
         return "contiguous"
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if wanted == "auto" and not _runs(model, sample):
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    problem = "the optimizer takes all gradients as one vector" if flat_gradients else _trial(model, sample)
+    if problem is None:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return "channels-last"
+    if wanted == "auto":
         return "contiguous"
-    return "channels-last"
+    raise ConfigError(
+        "channels-last does not suit this training",
+        expected="a model and an optimizer that take tensors in any layout",
+        received=problem,
+        hint="reshape in place of view, or memory_format auto",
+    )
 
 
-def _runs(model: nn.Module, sample: Tensor) -> bool:
+def _trial(model: nn.Module, sample: Any) -> str | None:
+    """Run a copy of the model in both modes; return what went wrong, None where nothing did."""
+    before = generators.capture()
     try:
-        with torch.random.fork_rng(devices=[]), evaluation(model):
-            model(sample)
-    except RuntimeError:
-        return False
-    return True
+        with torch.no_grad():
+            trial = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            trial.eval()(sample)
+            trial.train()(sample)
+    except (RuntimeError, TypeError, ValueError) as error:
+        return str(error).partition("\n")[0]
+    finally:
+        generators.restore(before)
+    return None
 
 
 def align_moments(optimizer: Optimizer) -> None:

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from preceptor.data import generators
 from preceptor.data.batches import Batch
-from preceptor.errors import DataError, OutOfMemory
+from preceptor.errors import OutOfMemory
 from preceptor.training.callbacks import Callback, Callbacks
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.clock import StepClock
@@ -43,6 +43,11 @@ def fit(
 
     Draws from torch's global generator (dropout, augmentation); seed it before, as `preceptor.train` does.
 
+    Each epoch begins with every module in training mode, as a plain loop's does with ``model.train()``. What
+    is to stay in evaluation mode (the statistics of layers that are frozen) can be put there by a callback in
+    `Callback.on_epoch_begin`, which comes after, or by the model's own ``train``; measuring keeps each
+    module's mode.
+
     Arguments:
         problem: what one step needs; its model is trained in place.
         epochs: passes over the training examples.
@@ -62,6 +67,8 @@ def fit(
     state = State(problem, epochs)
     if resume is not None:
         state.load(resume)
+        if state.stop == "early stopping" and (patience is None or state.waited < patience):
+            state.stop = None  # there is more patience than before
     ordered = Callbacks(callbacks)
     epoch_begin, epoch_end = ordered.hooks("on_epoch_begin"), ordered.hooks("on_epoch_end")
 
@@ -73,6 +80,7 @@ def fit(
 
             while state.epoch < epochs and not state.stop:
                 started = perf_counter()
+                problem.model.train()
                 _call(epoch_begin, state)
                 complete = _steps(state, ordered, checkpoints)
                 state.running.fold()
@@ -82,7 +90,7 @@ def fit(
                     break  # stopped within the epoch: it is not measured, and a resume completes it
 
                 state.epoch += 1
-                state.batch = 0
+                state.batch, state.begun = 0, False
                 row = _measure(state)
                 state.running = RunningLoss()
                 monitored = row.get(problem.monitor)
@@ -95,21 +103,19 @@ def fit(
                 state.history.rows.append({**row, "seconds": perf_counter() - started})
                 if state.forecast is None:
                     state.forecast = state.clock.forecast(len(problem.train))
-                if patience is not None and state.waited >= patience and not state.stop:
+                if patience is not None and state.waited >= patience and state.stop in (None, "interrupted"):
                     state.stop = "early stopping"
                 _call(epoch_end, state)
                 if checkpoints and checkpoints.due(state.step):
                     checkpoints.save(state.snapshot())
 
-            if checkpoints:
+            if checkpoints and state.restored is None:  # else nothing was done since the last one
                 checkpoints.save(state.snapshot())
         except BaseException as error:
             state.exception = error
             _call(ordered.hooks("on_exception"), state)
             if is_out_of_memory(error):
                 raise _out_of_memory(problem, error) from error
-            if isinstance(error, IndexError) and "out of bounds" in str(error):
-                raise _label_out_of_range(problem, error) from error
             raise
 
     state.last_weights = state.weights()
@@ -140,7 +146,6 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
             clip_grad_norm_(parameters, problem.max_grad_norm)
         return loss
 
-    problem.model.train()
     batches = _batches(state)
     while not state.stop:
         clock.begin()
@@ -169,24 +174,37 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         if state.running.broken:
             return False
         if scheduler:
+            state.lr = problem.lr  # the rate of this step; the next one's is set now
             scheduler.step()
         clock.end(examples)
         for hook in batch_end:
             hook(state)
         if checkpoints and checkpoints.due(state.step):
             checkpoints.save(state.snapshot())
-    return state.batch >= len(problem.train)
+    return state.batch >= len(problem.train) and _is_over(batches)
+
+
+def _is_over(batches: Iterator[Batch]) -> bool:
+    """Say whether a pass has no more batches: what a loader says of its length may be wrong."""
+    before = generators.capture()
+    over = next(batches, None) is None
+    if not over:  # a resume draws that batch again
+        generators.restore(before)
+    return over
 
 
 def _batches(state: State) -> Iterator[Batch]:
     """Begin an epoch's batches, or, after a resume, those that were still to come."""
-    train, restored = state.problem.train, state.restored
+    train, restored, again = state.problem.train, state.restored, state.begun
+    state.begun = True
     if restored is None:
         return train.epoch()
     state.restored = None
-    train.load_state_dict(restored["batches"], again=state.batch > 0)
-    batches = train.epoch(skip=state.batch)
     generators.restore(restored["generators"])
+    train.load_state_dict(restored["batches"], again=again)
+    batches = train.epoch(skip=state.batch)
+    if again:  # what was drawn to get there had been drawn before
+        generators.restore(restored["generators"])
     return batches
 
 
@@ -209,12 +227,12 @@ def _accumulate(problem: Problem, group: list[Batch], examples: int, clock: Step
 def _measure(state: State) -> dict[str, Any]:
     """Return the row of the epoch that has just ended."""
     problem, clock = state.problem, state.clock
-    clock.begin()
+    clock.begin(step=False)
     row: dict[str, Any] = {"epoch": state.epoch, "train_loss_running": state.running.mean}
     for part, batches in (("train", problem.probe), ("val", problem.val)):
         if batches is not None:
             row.update((f"{part}_{name}", value) for name, value in evaluate(problem, batches).items())
-    row["lr"] = problem.lr
+    row["lr"] = problem.lr if state.lr is None else state.lr
     clock.lap("evaluation")
     return row
 
@@ -226,10 +244,14 @@ def _interruptible(state: State) -> Iterator[None]:
         yield
         return
 
+    asked = False
+
     def request(number: int, frame: FrameType | None) -> None:
-        if state.stop == "interrupted" and number == signal.SIGINT:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        state.stop = "interrupted"
+        asked = True
+        state.stop = state.stop or "interrupted"  # what has been decided already stays so
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -244,21 +266,12 @@ def _call(hooks: Sequence[Any], state: State) -> None:
         hook(state)
 
 
-def _label_out_of_range(problem: Problem, error: BaseException) -> DataError:
-    return DataError(
-        "a label is out of range",
-        expected=f"labels from 0 to {problem.task.outputs - 1}, as many as the model has outputs",
-        received=str(error),
-        hint="a wider last layer, or labels that count from 0",
-    )
-
-
 def _out_of_memory(problem: Problem, error: BaseException) -> OutOfMemory:
     size = problem.train.batch_size
     return OutOfMemory(
         "a training step ran out of memory",
         expected="a batch that fits",
-        received=f"batch_size={size} on {problem.device}: {str(error).splitlines()[0]}",
+        received=f"batch_size={size} on {problem.device}: {str(error).partition(chr(10))[0] or 'no details'}",
         hint=f"batch_size={max(1, size // 2)} with grad_accumulation={2 * problem.grad_accumulation}"
         " gives the same gradient in half the memory",
     )

@@ -89,7 +89,12 @@ def import_model(reference: str) -> Any:
             assert spec.loader is not None  # noqa: S101 - and a loader
             module = importlib.util.module_from_spec(spec)
             sys.modules.setdefault(spec.name, module)
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                if sys.modules[spec.name] is module:  # half of it must not be found by a later import
+                    del sys.modules[spec.name]
+                raise
         else:
             module = importlib.import_module(where)
         return getattr(module, name)

@@ -70,6 +70,7 @@ class State:
         epochs: how many are to be run.
         epoch: how many are complete.
         batch: batches of the current epoch that are used up.
+        begun: whether the current epoch's order of examples has been drawn.
         step: optimizer steps taken.
         history: a row for each complete epoch.
         best: the best monitored value, and ``best_epoch`` that it came from.
@@ -83,6 +84,7 @@ class State:
     epochs: int
     epoch: int = 0
     batch: int = 0
+    begun: bool = False
     step: int = 0
     history: History = field(default_factory=History)
     best: float | None = None
@@ -92,6 +94,7 @@ class State:
     waited: int = 0
     stop: str | None = None
     loss: Tensor | None = None
+    lr: float | None = None  # of the latest step, where the schedule has moved on since
     running: RunningLoss = field(default_factory=RunningLoss)
     exception: BaseException | None = None
     forecast: float | None = None  # seconds an epoch takes, as foretold after the first
@@ -118,10 +121,13 @@ class State:
             "format": 1,
             "epoch": self.epoch,
             "batch": self.batch,
+            "batch_size": p.train.batch_size,
+            "begun": self.begun,
             "step": self.step,
             "history": self.history.rows,
             "best": {"value": self.best, "epoch": self.best_epoch, "weights": self.best_weights},
             "waited": self.waited,
+            "lr": self.lr,
             "stop": self.stop,
             "running": {"total": self.running.total, "examples": self.running.examples},
             "model": p.model.state_dict(),
@@ -153,11 +159,16 @@ class State:
                 expected="the model and settings that the run was begun with",
                 received=str(error),
             ) from error
-        self.epoch, self.batch, self.step = tree["epoch"], tree["batch"], tree["step"]
+        self.epoch, self.step = tree["epoch"], tree["step"]
+        self.batch = tree["batch"]
+        if tree["batch_size"] != p.train.batch_size:  # smaller ones, and more to a step, to fit into memory
+            used = tree["batch"] * tree["batch_size"]
+            self.batch = min(-(-used // p.train.batch_size), len(p.train))
+        self.begun = tree["begun"]
         self.history = History(tree["history"])
         self.best, self.best_epoch = tree["best"]["value"], tree["best"]["epoch"]
         self.best_weights = tree["best"]["weights"]
-        self.waited = tree["waited"]
+        self.waited, self.lr = tree["waited"], tree["lr"]
         self.stop = None if tree["stop"] == "interrupted" else tree["stop"]
         self.running = RunningLoss(**tree["running"])
         self.restored = tree

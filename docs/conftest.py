@@ -1,0 +1,14 @@
+"""The pages are tests: each page's examples run in a folder that holds the samples and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(Path(__file__).with_name("samples"), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
