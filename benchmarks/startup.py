@@ -28,9 +28,7 @@ def cpu_seconds(command: list[str]) -> float:
 def main() -> None:
     pairs = [(cpu_seconds(HELP), cpu_seconds(BARE)) for _ in range(RUNS + 1)][1:]
     beyond = [own - bare for own, bare in pairs]
-    torch = subprocess.run(
-        [sys.executable, "-c", PROBE], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    probe = subprocess.run([sys.executable, "-c", PROBE], check=True, capture_output=True, text=True)
     print(
         f"preceptor --help beyond the interpreter: {statistics.median(beyond):.3f} s of CPU (median of {RUNS})"
     )
