@@ -29,9 +29,8 @@ def main() -> None:
     pairs = [(cpu_seconds(HELP), cpu_seconds(BARE)) for _ in range(RUNS + 1)][1:]
     beyond = [own - bare for own, bare in pairs]
     probe = subprocess.run([sys.executable, "-c", PROBE], check=True, capture_output=True, text=True)
-    print(
-        f"preceptor --help beyond the interpreter: {statistics.median(beyond):.3f} s of CPU (median of {RUNS})"
-    )
+    median = statistics.median(beyond)
+    print(f"preceptor --help beyond the interpreter: {median:.3f} s of CPU (median of {RUNS})")
     print(f"torch imported for it: {probe.stdout.strip()}")
 
 

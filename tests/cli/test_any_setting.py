@@ -66,6 +66,7 @@ assignments = st.lists(named | likely, max_size=3) | st.lists(
 )
 
 
+@pytest.mark.slow
 @given(given=assignments)
 @settings(max_examples=150, deadline=None)
 def test_in_python(given: list[str]) -> None:

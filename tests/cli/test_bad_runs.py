@@ -124,6 +124,7 @@ def test_models(cli: Cli, own: str, tmp_path: Path, model: str) -> None:
     check_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_your_own_model_is_not_run_without_leave(cli: Cli, own: str, tmp_path: Path) -> None:
     assert (
         cli("train", "iris", "--epochs", 1, "--model", own, "--set", "model.width=6", "--out", "run").code

@@ -62,6 +62,7 @@ def test_other_examples_are_noted(cli: Cli) -> None:
     assert "note: the runs did not see the same examples" in cli("compare", "a", "b").out
 
 
+@pytest.mark.slow
 def test_three_runs_and_one_without_a_test(cli: Cli) -> None:
     for name in "abc":
         cli("train", "iris", "--epochs", 2, "--out", name, *(["--no-test"] if name == "b" else []))

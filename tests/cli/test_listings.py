@@ -75,6 +75,7 @@ def test_help_needs_neither_torch_nor_numpy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "preceptor", "catalogue", "activations"],

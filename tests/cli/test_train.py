@@ -65,6 +65,7 @@ def test_the_folder(cli: Cli, tmp_path: Path) -> None:
     assert manifest["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_folders_are_numbered(cli: Cli, tmp_path: Path) -> None:
     for _ in range(2):
         cli("train", "iris", "--epochs", 1)
@@ -175,6 +176,7 @@ def test_an_experiment_with_a_change(cli: Cli) -> None:
     assert (options["lr"], options["weight_decay"]) == (0.02, 0.1)
 
 
+@pytest.mark.slow
 def test_a_divergence_is_said_and_is_a_failure(cli: Cli) -> None:
     done = cli("train", "digits", "--set", "optimizer.name=sgd", "--lr", 1e30, "--epochs", 3)
     assert done.code == 1

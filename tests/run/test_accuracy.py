@@ -11,11 +11,13 @@ import pytest
 import preceptor
 
 
+@pytest.mark.slow
 def test_digits_with_all_defaults() -> None:
     run = preceptor.train(data="digits", out=False)
     assert run.test().metrics["accuracy"] >= 0.965
 
 
+@pytest.mark.slow
 def test_digits_with_a_linear_model() -> None:
     run = preceptor.train("linear", "digits", out=False)
     assert run.test().metrics["accuracy"] >= 0.95
@@ -39,6 +41,7 @@ def test_diabetes_reaches_the_least_squares_solution(seed: int) -> None:
         assert run.evaluate(name).metrics["r2"] == pytest.approx(r2, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_breast_cancer_like_scikit_learns_logistic_regression() -> None:
     """With scikit-learn's penalty, ½|w|² on the sum of losses: the same problem, solved to its end."""
     from sklearn.linear_model import LogisticRegression

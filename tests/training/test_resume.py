@@ -101,6 +101,7 @@ def test_every_place_in_an_epoch(tmp_path: Path, stop: int) -> None:
     check(tmp_path, [stop])
 
 
+@pytest.mark.slow
 def test_after_each_step(tmp_path: Path) -> None:
     check(tmp_path, list(range(1, 24)))
 
