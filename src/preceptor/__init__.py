@@ -27,6 +27,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("preceptor")
     if name in ("catalogue", "errors"):
         return importlib.import_module(f"preceptor.{name}")
     if name in _HOMES:

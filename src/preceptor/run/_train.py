@@ -101,7 +101,7 @@ def train(
         weight_decay: the optimizer's weight decay.
         schedule: a schedule's name, an ``LRScheduler``, or a callable that makes one from the optimizer.
         epochs: at most this many passes over the training examples (100).
-        batch_size: examples a batch, or ``"full"``; default: 32 to 128, by the number of examples.
+        batch_size: examples a batch, or ``"full"``; default: 32 or 64, by the number of examples.
         max_grad_norm: clip the gradient's norm to this.
         grad_accumulation: batches to one optimizer step (1).
         precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"``.
