@@ -60,9 +60,9 @@ def test_breast_cancer_like_scikit_learns_logistic_regression() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs", "accuracy"), [("mnist", 8, 0.988), ("fashion-mnist", 10, 0.89)])
+@pytest.mark.parametrize(("name", "epochs", "accuracy"), [("mnist", 5, 0.988), ("fashion-mnist", 8, 0.89)])
 def test_lenet_5(shared: Path, name: str, epochs: int, accuracy: float) -> None:
-    run = preceptor.train("lenet-5", shared / "data" / name, epochs=epochs, out=False)
+    run = preceptor.train("lenet-5", shared / "data" / name, epochs=epochs, schedule="cosine", out=False)
     test = run.test()
     assert test.n == 10_000
     assert test.metrics["accuracy"] >= accuracy
