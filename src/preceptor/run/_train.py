@@ -11,13 +11,17 @@ from time import monotonic
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, IterableDataset
 
 from preceptor.data import Prepared, generators
-from preceptor.errors import CheckpointError, ConfigError, DataError, StorageError
+from preceptor.errors import ConfigError, DataError, StorageError
+from preceptor.run._refusals import (
+    fingerprints,
+    refuse_idle_settings,
+    refuse_other_data,
+    refuse_other_settings,
+)
 from preceptor.run._run import Run, own_model_needed
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
@@ -28,26 +32,14 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
 from preceptor.training.manifest import origin, versions
-from preceptor.training.own_code import import_model, name_of
+from preceptor.training.own_code import import_model
 from preceptor.training.problem import Problem
 from preceptor.training.state import State
 
 __all__ = ["train"]
 
-_FIXED = (nn.Module, Optimizer, LRScheduler)  # blocks that take no more options
 
 _HISTORY_SECONDS = 1.0  # between two writings of the history
-_MAY_CHANGE = frozenset(
-    {
-        "name",
-        "training.epochs",
-        "training.patience",
-        "training.device",
-        "training.memory_format",
-        "training.checkpoint_seconds",
-        "training.checkpoint_steps",
-    }
-)
 
 
 def train(
@@ -149,7 +141,7 @@ def train(
         {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
     )
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
-    _refuse_idle_settings(objects, chosen, data)
+    refuse_idle_settings(objects, chosen, data)
     if isinstance(model, str) and (":" in model or model.endswith(".py")):
         objects.model = import_model(model)
     folder = None
@@ -196,7 +188,7 @@ def _run(
             signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
             folder = _begin(experiment, signature, prepared, chosen, out)
         elif folder is not None:
-            _refuse_other_settings(folder.experiment, experiment)
+            refuse_other_settings(folder.experiment, experiment)
             callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
             experiment=experiment,
@@ -225,7 +217,7 @@ def _begin(
         "chosen": sorted(chosen),
         "signature": vars(signature),
         "split": prepared.split.text if prepared else None,
-        "data": _fingerprints(prepared),
+        "data": fingerprints(prepared),
         "versions": versions(),
         "ledger": [],
         **origin(),
@@ -291,27 +283,6 @@ class _KeepHistory(Callback):
             self._written = monotonic()
 
 
-def _refuse_other_settings(begun: Experiment, now: Experiment) -> None:
-    """Raise `ConfigError` where a resume would go on with other settings than the run was begun with."""
-    before, after = begun.flat(), now.flat()
-    allowed = _MAY_CHANGE
-    if _examples_a_step(begun) == _examples_a_step(now):
-        allowed = allowed | {"training.batch_size", "training.grad_accumulation"}
-    for key in {**before, **after}:
-        if key not in allowed and before.get(key) != after.get(key):
-            raise ConfigError(
-                f"{key} cannot change when a run goes on",
-                expected=f"{key}={before.get(key)!r}, as the run was begun",
-                received=f"{key}={after.get(key)!r}",
-                hint="begin a new run; a resume may change " + ", ".join(sorted(_MAY_CHANGE)),
-            )
-
-
-def _examples_a_step(experiment: Experiment) -> int:
-    size = experiment.training.batch_size
-    return size * experiment.training.grad_accumulation if isinstance(size, int) else 0
-
-
 def _is_fraction(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -338,28 +309,6 @@ def _sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
     return objects, named
 
 
-def _refuse_idle_settings(objects: Objects, chosen: Mapping[str, Any], data: Any) -> None:
-    """Raise `ConfigError` for a setting that an object given in code would leave without effect."""
-    fixed = {kind: block for kind, block in vars(objects).items() if isinstance(block, _FIXED)}
-    fixed |= {kind: block for kind in ("loss", "schedule") if (block := getattr(objects, kind)) is not None}
-    for key in chosen:
-        kind = key.partition(".")[0]
-        if kind in fixed:
-            raise ConfigError(
-                f"{key} has no effect on the {kind} that was given",
-                expected="a name, or an object that is already as it should be",
-                received=f"{key}={chosen[key]!r} beside {name_of(fixed[kind])}",
-            )
-    if isinstance(data, DataLoader | IterableDataset):
-        for key in ("data.val", "data.test"):
-            if chosen.get(key):
-                raise ConfigError(
-                    "a stream of batches cannot be split",
-                    expected="a DataLoader or Dataset of its own",
-                    received=f"{key.rpartition('.')[2]}={chosen[key]!r}",
-                )
-
-
 def _required(out: Path | str | bool | None) -> Path | str:
     if isinstance(out, bool) or out is None:
         raise ConfigError(
@@ -377,24 +326,6 @@ def _source(experiment: Experiment) -> str:
             hint="data='digits'",
         )
     return experiment.data.source
-
-
-def _fingerprints(prepared: Prepared | None) -> dict[str, str] | None:
-    if prepared is None:
-        return None
-    return {"examples": prepared.dataset.fingerprint, "split": prepared.split.fingerprint}
-
-
-def refuse_other_data(folder: RunFolder, prepared: Prepared | None) -> None:
-    """Raise `CheckpointError` where the data are not those that the folder's run was begun with."""
-    recorded, present = folder.manifest.get("data"), _fingerprints(prepared)
-    if recorded and present and recorded != present:
-        raise CheckpointError(
-            "the data are not those that the run was begun with",
-            expected=f"fingerprint {recorded['examples'][:12]}, split {recorded['split'][:12]}",
-            received=f"fingerprint {present['examples'][:12]}, split {present['split'][:12]}",
-            hint="restore the data, or begin a new run",
-        )
 
 
 @contextmanager
