@@ -1,4 +1,4 @@
-"""Preceptor trains neural networks on PyTorch, by name or from your own code, and reports what happened.
+"""Preceptor trains neural networks on PyTorch, watches any PyTorch training, and says what goes wrong in it.
 
 Importing this package imports nothing else; each name below is loaded when it is first used.
 """
@@ -10,10 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor import catalogue, errors
-    from preceptor.run import Evaluation, Run, load, train
+    from preceptor.run import Evaluation, Run, Watch, diagnose, load, train, watch
     from preceptor.training import Callback, Experiment, History
 
-__all__ = ["Callback", "Evaluation", "Experiment", "History", "Run", "catalogue", "errors", "load", "train"]
+__all__ = [
+    "Callback",
+    "Evaluation",
+    "Experiment",
+    "History",
+    "Run",
+    "Watch",
+    "catalogue",
+    "diagnose",
+    "errors",
+    "load",
+    "train",
+    "watch",
+]
 
 _HOMES = {
     "Callback": "training",
@@ -21,8 +34,11 @@ _HOMES = {
     "Experiment": "training",
     "History": "training",
     "Run": "run",
+    "Watch": "run",
+    "diagnose": "run",
     "load": "run",
     "train": "run",
+    "watch": "run",
 }
 
 

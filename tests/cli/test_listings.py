@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from preceptor import catalogue
+from preceptor.diagnosis.causes import CAUSES
 
 from .conftest import Cli
 
-VERBS = ("train", "evaluate", "predict", "compare", "eject", "catalogue", "env")
+VERBS = ("train", "run", "diagnose", "evaluate", "predict", "compare", "eject", "catalogue", "env")
 
 
 def test_the_kinds(cli: Cli) -> None:
     done = cli("catalogue")
     assert done.lines[0].split() == ["kind", "entries"]
-    assert {line.split()[0]: int(line.split()[1]) for line in done.lines[1:]} == catalogue.kinds()
+    found = {line.split()[0]: int(line.split()[1]) for line in done.lines[1:]}
+    assert found == {**catalogue.kinds(), "cause": len(CAUSES)}
+    assert list(found) == sorted(found)
 
 
 @pytest.mark.parametrize("asked", ["optimizer", "optimizers", "Optimizers"])
@@ -42,6 +45,34 @@ def test_every_entry_has_a_page(cli: Cli) -> None:
         assert entry.summary in done.out
         for option in entry.defaults:
             assert f"{option}=" in done.out
+
+
+@pytest.mark.parametrize("asked", ["cause", "causes", "Causes"])
+def test_causes(cli: Cli, asked: str) -> None:
+    done = cli("catalogue", asked)
+    assert [line.split()[0] for line in done.lines[1:]] == list(CAUSES)
+    assert all(cause.meaning in done.out for cause in CAUSES.values())
+
+
+def test_every_cause_has_a_page(cli: Cli) -> None:
+    for cause in CAUSES.values():
+        done = cli("catalogue", "show", cause.id)
+        assert done.code == 0, done.err
+        assert done.lines[0] == f"name     {cause.id}"
+        assert all(
+            text in done.out for text in (cause.mechanism, cause.remedy, *cause.confused, cause.source)
+        )
+
+
+def test_causes_among_the_names(cli: Cli) -> None:
+    names = [line.split()[0] for line in cli("catalogue", "*gradient*").lines[1:]]
+    assert {"gradient-descent", "gradient-ascent"} <= set(names)
+    assert "gradient-descent" not in cli("catalogue", "*gradient*", "--kind", "cause").out
+    assert "gradient-ascent" not in cli("catalogue", "*gradient*", "--kind", "optimizer").out
+    assert cli("catalogue", "Loss_Mismatch").lines[0] == "name     loss-mismatch"
+    for options in ([], ["--kind", "cause"]):
+        wrong = cli("catalogue", "show", "overfiting", *options)
+        assert (wrong.code, "did you mean 'overfitting'?" in wrong.err) == (2, True)
 
 
 def test_env(cli: Cli) -> None:

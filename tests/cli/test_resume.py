@@ -161,7 +161,7 @@ def check_refused(code: int, out: str, err: str, reason: str) -> None:
     assert lines[0] == "error: cannot write run/state/checkpoint.safetensors"
     assert lines[1] == f"  received  {reason}"
     assert lines[2].startswith("  try       ")
-    assert lines[2].endswith("then resume: the last checkpoint is intact")
+    assert lines[2].endswith("then resume or try again: what stood there before is intact")
 
 
 def begun(folder: Path) -> bytes:

@@ -15,10 +15,13 @@ from .conftest import Cli
 EPOCH = r" +\d+ +\d+\.\d{3} +\d+\.\d{3} +-?\d\.\d{3}   \d\.\de[-+]\d\d +\d+\.\d( +← .*)?"
 
 
+UNWATCHED = ("--set", "training.watch=false")  # what a verdict adds is another test's affair
+
+
 def test_the_lines_of_a_training(cli: Cli) -> None:
     done = cli("train", "digits", "--epochs", 3)
     assert (done.code, done.err) == (0, "")
-    data, model, head, *epochs, test, report = done.lines
+    data, model, head, *epochs, test, verdict, report = done.lines
     assert data == "data     1,797 images 8×8 · 10 classes · split 1,257/270/270 (stratified, seed 0)"
     assert model == "model    mlp 64-128-10 · 9,610 parameters"
     assert head == "epoch  train_loss  val_loss  val_accuracy        lr      s"
@@ -31,11 +34,12 @@ def test_the_lines_of_a_training(cli: Cli) -> None:
         r"95 % interval 0\.\d{3}–0\.\d{3}, n = 270\)",
         test,
     )
+    assert verdict == "verdict  nothing wrong was found"
     assert report == "report   runs/digits-1/report.html"
 
 
 def test_the_row_that_early_stopping_ends_with(cli: Cli) -> None:
-    done = cli("train", "iris", "--set", "training.patience=1", "--lr", 0.3, "--epochs", 50)
+    done = cli("train", "iris", "--set", "training.patience=1", "--lr", 0.3, "--epochs", 50, *UNWATCHED)
     stopped = [line for line in done.lines if "←" in line]
     best = preceptor.load("runs/iris-1").best_epoch
     assert stopped == [done.lines[-3]]
@@ -47,8 +51,12 @@ def test_the_folder(cli: Cli, tmp_path: Path) -> None:
     cli("train", "iris", "--epochs", 2)
     run = tmp_path / "runs" / "iris-1"
     found = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    seen = {file for file in found if file.startswith("record/")}
+    assert {"record/observed.json", "record/record.json"} < seen
+    found -= seen
     assert found == {
         "experiment.toml",
+        "findings.json",
         "history.csv",
         "manifest.json",
         "preprocessing.json",
@@ -101,7 +109,7 @@ def test_a_table_with_gaps_and_categories(cli: Cli, flowers: Path) -> None:
 
 
 def test_a_number_to_predict(cli: Cli, prices: Path) -> None:
-    done = cli("train", prices, "--target", "price", "--epochs", 2)
+    done = cli("train", prices, "--target", "price", "--epochs", 2, *UNWATCHED)
     assert done.code == 0, done.err
     head = next(line for line in done.lines if line.startswith("epoch"))
     assert head.split() == ["epoch", "train_loss", "val_loss", "val_r2", "lr", "s"]
@@ -109,7 +117,7 @@ def test_a_number_to_predict(cli: Cli, prices: Path) -> None:
 
 
 def test_without_validation_and_test(cli: Cli) -> None:
-    done = cli("train", "iris", "--epochs", 1, "--set", "data.val=0", "--set", "data.test=0")
+    done = cli("train", "iris", "--epochs", 1, "--set", "data.val=0", "--set", "data.test=0", *UNWATCHED)
     assert done.code == 0
     assert [line.split()[0] for line in done.lines] == ["data", "model", "epoch", "1", "report"]
     assert done.lines[2].split() == ["epoch", "train_loss", "train_accuracy", "lr", "s"]

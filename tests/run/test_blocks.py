@@ -118,6 +118,7 @@ def test_optimizers(points: Points, form: str) -> None:
 
 
 def test_an_optimizer_object_and_its_scheduler(points: Points) -> None:
+    torch.manual_seed(0)
     model = net()
     optimizer = torch.optim.SGD(
         [{"params": model[0].parameters(), "lr": 0.2}, {"params": model[2].parameters()}], lr=0.1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import typer
 
-from preceptor.cli import _catalogue, _compare, _eject, _env, _evaluate, _predict, _train
+from preceptor.cli import _catalogue, _compare, _diagnose, _eject, _env, _evaluate, _predict, _run, _train
 from preceptor.errors import OutOfMemory, PreceptorError
 
 __all__ = ["app", "main"]
@@ -22,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(_train.train)
+app.command("run", context_settings=_run.SETTINGS)(_run.run)
+app.command("diagnose")(_diagnose.diagnose)
 app.command("evaluate")(_evaluate.evaluate)
 app.command("predict")(_predict.predict)
 app.command("compare")(_compare.compare)
@@ -32,8 +35,20 @@ app.command("env")(_env.env)
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error of ours is one message and exit code 2."""
+    chosen = _shielded(lambda: _parse(arguments))
+    return _shielded(chosen.perform) if isinstance(chosen, _run.Handover) else chosen
+
+
+def _parse(arguments: list[str] | None) -> Any:
     try:
         return app(args=arguments)
+    except _run.Handover as handover:
+        return handover
+
+
+def _shielded(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
     except PreceptorError as error:
         _fail(error)
     except (MemoryError, RuntimeError) as error:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from preceptor.catalogue import Entry
+    from preceptor.diagnosis.cause import Cause
 
 __all__ = ["catalogue"]
 
 
 def catalogue(
     what: Annotated[
-        str | None, typer.Argument(help="A kind (optimizers), a pattern (*net*), or 'show'.")
+        str | None, typer.Argument(help="A kind (optimizers, causes), a pattern (*net*), or 'show'.")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="With 'show': the name.")] = None,
     kind: Annotated[str | None, typer.Option(help="The kind, where several things share a name.")] = None,
@@ -27,21 +29,77 @@ def catalogue(
     if what == "show":
         if name is None:
             raise ConfigError("what is to be shown?", expected="preceptor catalogue show NAME")
-        typer.echo(_page(names.entry(name, kind)))
+        typer.echo(_shown(name, kind))
     elif what is None:
-        typer.echo(table([(k, str(n)) for k, n in names.kinds().items()], ("kind", "entries")))
-    elif any(c in what for c in "*?["):
-        typer.echo(_table(names.find(what, kind)))
-    elif len(found := names.find(what, kind)) == 1:
-        typer.echo(_page(found[0]))
+        kinds = sorted({**names.kinds(), "cause": len(_causes("*"))}.items())
+        typer.echo(table([(k, str(n)) for k, n in kinds], ("kind", "entries")))
+    elif _is_cause(what):
+        typer.echo(
+            table([(c.id, c.family, c.meaning) for c in _causes("*")], ("name", "family", "what it is"))
+        )
     else:
-        typer.echo(_table(names.find("*", what)))
+        typer.echo(_found(what, kind))
 
 
-def _table(entries: list[Entry]) -> str:
+def _found(what: str, kind: str | None) -> str:
+    """List what matches a pattern, or a kind; one thing alone with all about it."""
+    from preceptor import catalogue as names
     from preceptor.report.terminal import table
 
-    return table([(e.name, e.kind, e.summary) for e in entries], ("name", "kind", "what it is"))
+    entries = [] if _is_cause(kind) else names.find(what, kind)
+    causes = _causes(what) if kind is None or _is_cause(kind) else []
+    rows = [(e.name, e.kind, e.summary) for e in entries] + [(c.id, "cause", c.meaning) for c in causes]
+    if not any(c in what for c in "*?["):
+        if len(rows) == 1:
+            return _cause_page(causes[0]) if causes else _page(entries[0])
+        rows = [(e.name, e.kind, e.summary) for e in names.find("*", what)]
+    return table(rows, ("name", "kind", "what it is"))
+
+
+def _shown(name: str, kind: str | None) -> str:
+    from preceptor import catalogue as names
+    from preceptor.errors import UnknownName
+
+    if kind is not None and not _is_cause(kind):
+        return _page(names.entry(name, kind))
+    causes = _causes(name)
+    if len(causes) == 1:
+        return _cause_page(causes[0])
+    unknown = UnknownName("cause", name, [cause.id for cause in _causes("*")])
+    if kind is not None:
+        raise unknown
+    try:
+        return _page(names.entry(name))
+    except UnknownName as error:
+        raise (error if error.suggestions or not unknown.suggestions else unknown) from None
+
+
+def _is_cause(kind: str | None) -> bool:
+    return kind is not None and kind.strip().lower() in ("cause", "causes")
+
+
+def _causes(pattern: str) -> list[Cause]:
+    from preceptor.diagnosis.causes import CAUSES
+
+    wanted = pattern.strip().lower().replace("_", "-").replace(" ", "-")
+    return [cause for key, cause in CAUSES.items() if fnmatch.fnmatchcase(key, wanted)]
+
+
+def _cause_page(cause: Cause) -> str:
+    from preceptor.report.terminal import line
+
+    rows = {
+        "name": cause.id,
+        "kind": f"cause · {cause.family}",
+        "": cause.meaning,
+        "why": cause.mechanism,
+        "shown by": cause.recognised,
+        "unlike": "\n".join(f"{other}: {text}" for other, text in cause.confused.items()),
+        "remedy": cause.remedy,
+        "explains": ", ".join(cause.explains),
+        "source": cause.source,
+    }
+    return "\n".join(line(label, text) for label, text in rows.items() if text)
 
 
 def _page(entry: Entry) -> str:

@@ -23,9 +23,9 @@ def predict(
     import io
     import warnings
 
+    from preceptor.files import write_text
     from preceptor.run import load
     from preceptor.training.own_code import import_model
-    from preceptor.training.storage import write_text
 
     loaded = load(run, model=import_model(model) if model else None)
     with warnings.catch_warnings(record=True) as notes:

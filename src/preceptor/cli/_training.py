@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from preceptor.diagnosis.show import ALARMS, as_text, counts
 from preceptor.errors import ConfigError
 from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
 from preceptor.run import Run, train
@@ -74,6 +75,7 @@ def _begin(run: Run, console: Console) -> list[Callback]:
         built_in = run.prepared.dataset.origin.startswith("sklearn:")
         for note in () if built_in else run.prepared.dataset.notes:
             _say(console, "", note)
+    run.tell = lambda finding: console.print(as_text(finding), markup=False, soft_wrap=True)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
     return [EpochTable(console)]
@@ -97,8 +99,19 @@ def _conclude(run: Run, console: Console, *, test: bool) -> int:
     looked_at = run.ledger[-1]["best_epoch"] if run.ledger else None
     if test and measured and run.feeds and run.feeds.test is not None and looked_at != run.best_epoch:
         _say(console, "test", str(run.test()))
+    _judge(run, console)
     _say(console, "report", str(run.report()))
     return 1 if run.status == "diverged" else 0
+
+
+def _judge(run: Run, console: Console) -> None:
+    if run.diagnosis is None:
+        return
+    told = run.diagnosis.told
+    for finding in run.findings:
+        if finding.severity in ALARMS and finding.cause not in told:
+            console.print(as_text(finding), markup=False, soft_wrap=True)
+    _say(console, "verdict", counts(run.findings))
 
 
 def _say(console: Console, label: str, text: str) -> None:

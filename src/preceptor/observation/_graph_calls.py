@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,7 @@ IGNORED = frozenset(
         "register_post_accumulate_grad_hook",
         "is_nonzero_",
         "_is_view",
+        "_set_grad_enabled",
         "deepcopy",
         "reduce_ex",
         "has_names",
@@ -60,8 +62,21 @@ IGNORED = frozenset(
         "is_set_to",
     ]
 )  # neither make nor change a tensor
+DRAWLESS = frozenset(
+    {"linear", "matmul", "mm", "bmm", "einsum", "add", "sub", "rsub", "mul", "div", "truediv"}
+    | {"rtruediv", "rmul", "radd", "neg", "pow", "square", "sqrt", "exp", "log", "abs", "relu", "relu_"}
+    | {"leaky_relu", "sigmoid", "tanh", "gelu", "silu", "elu", "softplus", "softmax", "log_softmax"}
+    | {"clamp", "maximum", "minimum", "where", "conv1d", "conv2d", "conv3d", "max_pool2d", "avg_pool2d"}
+    | {"adaptive_avg_pool2d", "batch_norm", "layer_norm", "group_norm", "embedding", "view", "reshape"}
+    | {"flatten", "transpose", "permute", "squeeze", "unsqueeze", "expand", "contiguous", "getitem"}
+    | {"cat", "stack", "chunk", "split", "T", "sum", "mean", "max", "min", "argmax", "var", "std"}
+    | {"float", "long", "to", "detach", "item", "eq", "gt", "lt", "ge", "le", "masked_fill"}
+    | {"cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"}
+    | {"binary_cross_entropy", "binary_cross_entropy_with_logits"}
+)  # so common that they need not be asked whether they drew a random number
 _KEPT_NAMES = {"__get__": "", "__set__": "_set"}
 _DEPTH = 6
+_FEW = 1024
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Ref:
     cell: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """A function with its arguments, tensors replaced by `Ref`, and the state it ran under."""
 
@@ -100,11 +115,15 @@ def op_name(func: Any) -> str:
     name = getattr(func, "__name__", type(func).__name__)
     if name in _KEPT_NAMES:
         return str(getattr(getattr(func, "__self__", None), "__name__", name)) + _KEPT_NAMES[name]
+    return _plain(str(name))
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
     if not (name.startswith("__") and name.endswith("__")):
-        return str(name)
+        return name
     bare = name[2:-2]
-    in_place = bare[1:] + "_" if bare in _IN_PLACE else bare
-    return str(in_place)
+    return bare[1:] + "_" if bare in _IN_PLACE else bare
 
 
 _IN_PLACE = frozenset(
@@ -133,42 +152,63 @@ def is_getter(func: Any) -> bool:
     return getattr(func, "__name__", "") == "__get__"
 
 
+def is_plain_attribute(func: Any) -> bool:
+    """Whether ``func`` reads an attribute that is no tensor: a dtype, a shape."""
+    return is_getter(func) and getattr(func.__self__, "__name__", "grad") not in GETTERS
+
+
+def is_ignored(func: Any, name: str) -> bool:
+    """Whether a call of ``func`` neither makes nor changes a tensor."""
+    return name in IGNORED or (name not in GETTERS and is_getter(func))
+
+
 def changed_by_name(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """Return the tensors that a call changes in place as far as its name and arguments tell."""
     found: list[Tensor] = []
     first = args[0] if args else kwargs.get("input")
     if name.endswith("_") or name in ("setitem", "data_set", "requires_grad_set") or kwargs.get("inplace"):
-        found += list(tensors_in(first))
+        found += tensors_in(first)
     if name in ("batch_norm", "instance_norm"):
         found += [t for t in (*args[1:3], kwargs.get("running_mean"), kwargs.get("running_var")) if _is(t)]
     if name == "embedding" and len(args) > 1:
         found += [args[1]]
-    return found + list(tensors_in(kwargs.get("out")))
+    return found + tensors_in(kwargs["out"]) if "out" in kwargs else found
 
 
 def _is(value: Any) -> bool:
     return isinstance(value, Tensor)
 
 
-def tensors_in(tree: Any, depth: int = 0) -> Iterator[Tensor]:
-    """Yield the tensors of nested lists, tuples, dicts and slices, in order."""
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Return the tensors of nested lists, tuples, dicts and slices, in order."""
     if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, (list, tuple)) and depth < _DEPTH:
-        for item in tree:
-            yield from tensors_in(item, depth + 1)
-    elif isinstance(tree, dict) and depth < _DEPTH:
-        for item in tree.values():
-            yield from tensors_in(item, depth + 1)
+        return [tree]
+    found: list[Tensor] = []
+    _collect(tree, found, 0)
+    return found
+
+
+def _collect(tree: Any, found: list[Tensor], depth: int) -> None:
+    if isinstance(tree, Tensor):
+        found.append(tree)
+        return
+    if isinstance(tree, dict):
+        items: Any = tree.values()
+    elif isinstance(tree, (list, tuple)):
+        items = tree
     elif isinstance(tree, slice):
-        for item in (tree.start, tree.stop, tree.step):
-            yield from tensors_in(item, depth + 1)
+        items = (tree.start, tree.stop, tree.step)
+    else:
+        return
+    if depth < _DEPTH:
+        for item in items:
+            _collect(item, found, depth + 1)
 
 
 def rebuild(tree: Any, leaf: Callable[[Any], Any]) -> Any:
     """Copy nested containers, with ``leaf`` applied to everything that is not one."""
-    if isinstance(tree, torch.Size):
-        return tree
+    if isinstance(tree, Tensor) or not isinstance(tree, _CONTAINERS):
+        return leaf(tree)
     if isinstance(tree, tuple):
         items = [rebuild(item, leaf) for item in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
@@ -178,9 +218,10 @@ def rebuild(tree: Any, leaf: Callable[[Any], Any]) -> Any:
         return {key: rebuild(item, leaf) for key, item in tree.items()}
     if isinstance(tree, slice):
         return slice(*(rebuild(item, leaf) for item in (tree.start, tree.stop, tree.step)))
-    if isinstance(tree, np.ndarray):
-        return tree.copy()
-    return leaf(tree)
+    return tree.copy()
+
+
+_CONTAINERS = (tuple, list, dict, slice, np.ndarray)
 
 
 def options_of(args: Any, kwargs: dict[str, Any]) -> str:
@@ -204,29 +245,36 @@ def _short(item: Any) -> str:
 
 
 def measure(tensor: Tensor) -> Tensor | None:
-    """Return minimum, maximum, mean and standard deviation as one tensor on the tensor's own device.
-
-    Three passes of fast reductions; ``var_mean`` would cost several times as much on a processor.
-    """
-    if (
-        tensor.layout != torch.strided
-        or tensor.numel() == 0
-        or tensor.is_quantized
-        or tensor.device.type == "meta"
-    ):
-        return None
+    """Return minimum, maximum, mean and standard deviation as one tensor on the tensor's own device."""
     values = tensor.detach()
+    size = values.numel()
+    if size == 0 or values.layout != torch.strided or values.is_quantized or values.device.type == "meta":
+        return None
     if values.is_complex():
         values = torch.view_as_real(values)
+        size *= 2
     if not values.is_floating_point():
-        if values.numel() > 1 << 20:
+        if size > 1 << 20:
             return None
         values = values.double()
     elif values.element_size() < 4:
         values = values.float()
-    mean = values.mean()
-    std = torch.linalg.vector_norm(values - mean) / values.numel() ** 0.5
-    return torch.stack((values.min(), values.max(), mean, std))
+    if size == 1:
+        value = values.reshape(())
+        return torch.stack((value, value, value, value - value))
+    if size <= _FEW:
+        std, mean = torch.std_mean(values, correction=0)
+    else:  # a processor takes several times as long for the two in one pass
+        mean = values.mean()
+        std = torch.linalg.vector_norm(values - mean) * size**-0.5
+    return torch.stack((*_range(values), mean, std))
+
+
+def _range(values: Tensor) -> tuple[Tensor, Tensor]:
+    if values.device.type in ("cpu", "cuda"):
+        low, high = torch.aminmax(values)
+        return low, high
+    return values.min(), values.max()
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -16,12 +18,12 @@ from preceptor.observation._graph_leaves import Leaf, version_of
 from preceptor.observation._graph_scope import Scope
 from preceptor.observation.graph import Node, Value
 
-__all__ = ["Cell", "Cells"]
+__all__ = ["Cell", "Cells", "Line"]
 
 Line = tuple[str, "types.FrameType | None"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Alias:
     """Tensors that share memory: a change of one is a change of all."""
 
@@ -29,7 +31,7 @@ class Alias:
     changes: int = 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Cell:
     """One tensor object of the program, and its value now."""
 
@@ -38,6 +40,7 @@ class Cell:
     value: Value
     alias: Alias
     version: int
+    storage: int
     seen: int = 0
     leaf: Leaf | None = None
     hold: Tensor | None = None
@@ -55,10 +58,12 @@ class Cells:
         self.scope = scope
         self.values: list[Value] = []
         self.statistics = True
+        self.seconds = 0.0  # that measuring gradients has taken
         self._all: list[Cell] = []
         self._by_id: dict[int, Cell] = {}
         self._names = {id(tensor): name for name, tensor in names.items()}
         self._leaves: dict[int, list[Cell]] = {}
+        self._gradients: dict[int, weakref.ref[Tensor]] = {}
         self._start = torch._C._autograd._get_sequence_nr()
 
     def find(self, tensor: Tensor) -> Cell | None:
@@ -94,12 +99,18 @@ class Cells:
         pointer = _storage(tensor)
         sharing = self._leaves.setdefault(pointer, [])
         alias = sharing[0].alias if sharing and pointer else Alias()
-        cell = self._add(tensor, kind, where, alias, None)
+        cell = self._add(tensor, kind, where, alias, pointer, None)
         cell.value.name = name or self._names.get(id(tensor), "")
         cell.leaf, cell.hold = Leaf.of(tensor), tensor
         sharing.append(cell)
         self._follow(cell, tensor)
         return cell
+
+    def know_gradient(self, of: Tensor) -> None:
+        """The program reads the gradient of ``of``: should that be computed with, it is known as one."""
+        gradient = of.grad if of.is_leaf or of.retains_grad else None
+        if gradient is not None:
+            self._gradients[id(gradient)] = weakref.ref(gradient)
 
     def make(self, tensor: Tensor, node: Node, inputs: list[Cell], where: str) -> Cell:
         """Take a tensor that ``node`` returned: one of its inputs, a view of one, or a new one."""
@@ -107,8 +118,8 @@ class Cells:
         if known is not None:
             return known
         pointer = _storage(tensor)
-        alias = next((c.alias for c in inputs if pointer and _storage_of(c) == pointer), None) or Alias()
-        cell = self._add(tensor, "operator", where, alias, node)
+        sharing = [c.alias for c in inputs if c.storage == pointer and pointer]
+        cell = self._add(tensor, "operator", where, sharing[0] if sharing else Alias(), pointer, node)
         self._follow(cell, tensor)
         return cell
 
@@ -120,6 +131,7 @@ class Cells:
         cell.alias.changes += 1
         cell.alias.last = node
         cell.version, cell.seen = version_of(tensor), cell.alias.changes
+        cell.storage = _storage(tensor)
         name, key = cell.value.name, cell.value.key
         cell.value = self._value(tensor, "operator", node.where, cell.index, node)
         cell.value.name, cell.value.key = name, key
@@ -143,8 +155,12 @@ class Cells:
 
     def depends(self, inputs: Iterable[Cell]) -> tuple[int, ...]:
         """Return the operators that made these cells' values or changed their memory last."""
-        found = {cell.value.producer.index for cell in inputs if cell.value.producer is not None}
-        found |= {cell.alias.last.index for cell in inputs if cell.alias.last is not None}
+        found: set[int] = set()
+        for cell in inputs:
+            if cell.value.producer is not None:
+                found.add(cell.value.producer.index)
+            if cell.alias.last is not None:
+                found.add(cell.alias.last.index)
         return tuple(sorted(found))
 
     def keep_sharing(self, tensors: Iterable[Tensor]) -> None:
@@ -180,13 +196,15 @@ class Cells:
             )
         if problem is not None:
             kept = {}
-        self._all, self._by_id, self._leaves, self._names = [], {}, {}, {}
+        self._all, self._by_id, self._leaves, self._names, self._gradients = [], {}, {}, {}, {}
         return kept, problem
 
-    def _add(self, tensor: Tensor, kind: str, where: str, alias: Alias, node: Node | None) -> Cell:
+    def _add(
+        self, tensor: Tensor, kind: str, where: str, alias: Alias, storage: int, node: Node | None
+    ) -> Cell:
         index = len(self._all)
         value = self._value(tensor, kind, where, index, node)
-        cell = Cell(index, weakref.ref(tensor), value, alias, version_of(tensor), alias.changes)
+        cell = Cell(index, weakref.ref(tensor), value, alias, version_of(tensor), storage, alias.changes)
         self._all.append(cell)
         self._by_id[id(tensor)] = cell
         return cell
@@ -197,8 +215,8 @@ class Cells:
             kind,
             "",
             tuple(tensor.shape),
-            str(tensor.dtype).replace("torch.", ""),
-            str(tensor.device),
+            _text(tensor.dtype),
+            _text(tensor.device),
             tensor.requires_grad,
             where,
             node,
@@ -217,11 +235,13 @@ class Cells:
         value = cell.value
 
         def arrived(gradient: Tensor) -> None:
+            began = perf_counter()
             try:
-                with torch._C.DisableTorchFunction(), torch.no_grad():
+                with torch._C.DisableTorchFunction():
                     value.raw_gradient = measure(gradient)
             except Exception:  # noqa: BLE001 the program never sees our errors; the gradient stays unknown
                 value.raw_gradient = None
+            self.seconds += perf_counter() - began
 
         cell.handles.append(tensor.register_hook(arrived))  # type: ignore[no-untyped-call]
 
@@ -230,6 +250,9 @@ class Cells:
             return "parameter"
         if self.scope.tensor(tensor)[1]:
             return "buffer"
+        known = self._gradients.get(id(tensor))
+        if known is not None and known() is tensor:
+            return "gradient"
         if tensor.grad_fn is not None:
             return "unseen" if self._grown_here(tensor) else "carried"
         return "input"
@@ -243,6 +266,11 @@ class Cells:
         return self._names.get(id(tensor)) or self.scope.tensor(tensor)[0] or name()
 
 
+@functools.cache
+def _text(kind: torch.dtype | torch.device) -> str:
+    return str(kind).replace("torch.", "")
+
+
 def _kept_kind(value: Value) -> str:
     return value.kind if value.producer is None else "input"
 
@@ -252,11 +280,6 @@ def _storage(tensor: Tensor) -> int:
         return int(tensor.untyped_storage()._cdata)
     except (RuntimeError, NotImplementedError):
         return 0
-
-
-def _storage_of(cell: Cell) -> int:
-    tensor = cell.ref()
-    return _storage(tensor) if tensor is not None else 0
 
 
 def _problem(cell: Cell) -> tuple[str, Node | None] | None:

@@ -12,9 +12,23 @@ from typing import Any
 
 import torch
 
-__all__ = ["call_as", "caller_of_hook", "name_in_frame", "unwrapped", "user_line"]
+__all__ = [
+    "HIDDEN",
+    "call_as",
+    "caller_of_hook",
+    "kind_of_file",
+    "line_of",
+    "name_in_frame",
+    "unwrapped",
+    "user_line",
+]
 
-_OWN = str(Path(__file__).parents[1])
+# What the code of our wrappers gives as its file. `warnings` skips frames of files whose names hold both
+# words when it counts levels; torch.compile would refuse to trace them if it began with "<frozen importlib".
+HIDDEN = "<preceptor: importlib _bootstrap>"
+
+_PACKAGE = str(Path(__file__).parents[1])
+_OWN = (_PACKAGE, HIDDEN)
 _TORCH = str(Path(torch.__file__).parent)
 _LIBRARY = tuple({sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OVERRIDES = torch.overrides.handle_torch_function.__code__
@@ -22,15 +36,31 @@ _HAS_PROXY = sys.version_info >= (3, 13)
 
 
 @functools.cache
-def _kind(filename: str) -> int:
-    """0 for the user's own file, 1 for another library, 2 for torch, Preceptor or generated code."""
-    if filename.startswith((_OWN, _TORCH)) or (
+def kind_of_file(filename: str) -> int:
+    """Return 0 for the user's own file, 1 for another library, 2 for torch, Preceptor or generated code."""
+    if filename.startswith((_PACKAGE, _TORCH)) or (
         filename.startswith("<") and not filename.startswith("<doctest")
     ):
         return 2
     if filename.startswith(_LIBRARY) or "site-packages" in filename or "dist-packages" in filename:
         return 1
     return 0
+
+
+@functools.cache
+def _basename(filename: str) -> str:
+    return Path(filename).name
+
+
+def line_of(frame: types.FrameType) -> str:
+    """Return "train.py:41".
+
+    Example:
+        >>> import sys
+        >>> line_of(sys._getframe()).rpartition(":")[2].isdigit()
+        True
+    """
+    return f"{_basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def user_line(frame: types.FrameType | None) -> tuple[str, types.FrameType | None]:
@@ -40,14 +70,14 @@ def user_line(frame: types.FrameType | None) -> tuple[str, types.FrameType | Non
     """
     second: types.FrameType | None = None
     while frame is not None:
-        kind = _kind(frame.f_code.co_filename)
+        kind = kind_of_file(frame.f_code.co_filename)
         if kind == 0:
             break
         if kind == 1 and second is None:
             second = frame
         frame = frame.f_back
     frame = frame or second
-    return ("", None) if frame is None else (f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}", frame)
+    return ("", None) if frame is None else (line_of(frame), frame)
 
 
 def name_in_frame(frame: types.FrameType | None, value: object) -> str:

@@ -17,7 +17,7 @@ def version_of(tensor: Tensor) -> int:
         return -1
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Leaf:
     """A tensor from outside the step, as it was when the step first read it.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from preceptor.observation import _graph_calls as calls
 from preceptor.observation._graph_calls import Call, Ref
-from preceptor.observation._graph_cells import Cell, Cells
+from preceptor.observation._graph_cells import Cell, Cells, Line
 from preceptor.observation._graph_frames import name_in_frame, user_line
 from preceptor.observation._graph_leaves import duplicate, version_of
 from preceptor.observation._graph_scope import Scope
@@ -22,16 +22,16 @@ from preceptor.observation.graph import Graph, Node, Value
 __all__ = ["Pending", "Recorder"]
 
 
-@dataclass
+@dataclass(slots=True)
 class Pending:
     """A call that has been read and has not returned yet."""
 
     name: str
     call: Call
+    tensors: list[Tensor]
     inputs: list[Cell]
-    versions: list[tuple[Cell, Tensor, int]]
     named: set[int]
-    frame: types.FrameType | None
+    line: Line
     random: list[tuple[torch.Generator, Tensor]]
     from_python: tuple[int, ...]
 
@@ -60,7 +60,6 @@ class Recorder:
         self.cells.statistics = statistics and torch._C._len_torch_dispatch_stack() == 0
         self._broken: tuple[str, Node | None] | None = None
         self._escaped: dict[int, Node] = {}
-        self._state: Tensor | None = None
 
     def break_off(self, reason: str) -> None:
         """Stop recording; the graph says why it cannot be replayed."""
@@ -69,18 +68,18 @@ class Recorder:
             self._broken = (reason, None)
 
     def before(
-        self, func: Callable[..., Any], args: Any, kwargs: Any, frame: types.FrameType | None, name: str = ""
+        self, name: str, func: Callable[..., Any], args: Any, kwargs: Any, frame: types.FrameType | None
     ) -> Pending | None:
         """Read a call's arguments before it runs; None if it is not to be recorded."""
-        name = name or calls.op_name(func)
         if torch._C._functorch.peek_interpreter_stack() is not None:
             return None
         if name == calls.BACKWARD:
             self._start_backward(args, kwargs, frame)
             return None
-        if name in calls.IGNORED or (calls.is_getter(func) and name not in calls.GETTERS):
+        if name == "grad" and calls.is_getter(func):
+            self.cells.know_gradient(args[0])
             return None
-        tensors = list(calls.tensors_in([args, kwargs]))
+        tensors = calls.tensors_in((args, kwargs))
         if not (self.grad or self.gradless or self.scope.descending) or (
             not tensors and name.startswith("_")
         ):
@@ -89,53 +88,58 @@ class Recorder:
         if len(self.nodes) >= self.limit:
             self.break_off(f"more than {self.limit} operators in one step")
             return None
-        line = self._line(frame)
+        line = user_line(frame)
         inputs = [self.cells.read(t, line, functools.partial(name_in_frame, line[1], t)) for t in tensors]
         changed = calls.changed_by_name(name, args, kwargs)
-        self.keep_before_change(changed)
+        if changed:
+            self.keep_before_change(changed)
         named = {id(t) for t in changed} if name in calls.METADATA else set()
+        drawless = name in calls.DRAWLESS and not isinstance(func, types.MethodType)
         from_python: list[int] = []
         leaf = self._leaf_writer(from_python)
-        call = Call(func, calls.rebuild(args, leaf), calls.rebuild(kwargs, leaf), autocast=_autocast(tensors))
+        call = Call(
+            func,
+            calls.rebuild(args, leaf),
+            calls.rebuild(kwargs, leaf) if kwargs else {},
+            autocast=_autocast(tensors),
+        )
         call.grad = self.grad or self.scope.descending > 0
-        versions = [(cell, t, version_of(t)) for cell, t in zip(inputs, tensors, strict=True)]
         return Pending(
             name,
             call,
+            tensors,
             inputs,
-            versions,
             named,
-            frame,
-            self._generators(tensors, kwargs),
-            tuple(dict.fromkeys(from_python)),
+            line,
+            [] if drawless else self._generators(kwargs),
+            tuple(dict.fromkeys(from_python)) if from_python else (),
         )
 
     def after(self, pending: Pending, result: Any) -> None:
         """Write down what a call made and changed."""
-        outputs = list(calls.tensors_in(result))
+        outputs = calls.tensors_in(result)
         changed = [
             (cell, tensor)
-            for cell, tensor, version in pending.versions
-            if version_of(tensor) != version or id(tensor) in pending.named
+            for cell, tensor in zip(pending.inputs, pending.tensors, strict=True)
+            if version_of(tensor) != cell.version or id(tensor) in pending.named
         ]
-        random = _moved(pending.random, outputs)
+        random = _moved(pending.random) if outputs else []
         if not outputs and not changed and pending.name not in calls.ESCAPES:
             return
-        line = self._line(pending.frame)
+        line = pending.line
         if self._enters(pending, outputs, changed):
             for tensor in outputs:
-                kind = {"grad": "gradient"}.get(pending.name, "constant" if not pending.inputs else "input")
-                self.cells.add_leaf(tensor, kind, line[0], "")
+                self.cells.add_leaf(tensor, "input" if pending.inputs else "constant", line[0], "")
             return
         if outputs and not changed and all(self.cells.knows(t, pending.inputs) for t in outputs):
             return  # an operator that had nothing to do and returned what it was given
         node = self._node(pending, line[0], result, random)
         made = [self.cells.make(t, node, pending.inputs, line[0]) for t in outputs]
-        for cell, _ in {id(t): (c, t) for c, t in changed}.values():
+        for cell in {id(t): c for c, t in changed}.values():
             self.cells.change(cell, node)
-        pending.call.outputs = tuple(cell.index for cell in made)
-        node.outputs = tuple(dict.fromkeys(cell.value for cell in [*made, *(c for c, _ in changed)]))
-        node.mutates = tuple(dict.fromkeys(cell.value for cell, _ in changed))
+        pending.call.outputs = tuple([cell.index for cell in made])
+        node.mutates = tuple(dict.fromkeys([cell.value for cell, _ in changed]))
+        node.outputs = tuple(dict.fromkeys([*(cell.value for cell in made), *node.mutates]))
 
     def adopt(self, result: Any) -> None:
         """Take what a Function returned as what the operators that it called made."""
@@ -159,7 +163,7 @@ class Recorder:
             self.cells.values,
             self.losses,
             loss_bits=self.loss_bits,
-            module_parameters=self.scope.parameters,
+            module_parameters=self.scope.ran.values(),
             backward=self.backward,
             broken=self._broken,
         )
@@ -175,8 +179,9 @@ class Recorder:
         graph.broken = graph.broken or problem
         return graph
 
-    def _line(self, frame: types.FrameType | None) -> tuple[str, types.FrameType | None]:
-        return user_line(frame)
+    def given_up(self) -> Graph:
+        """Return a graph of nothing that says why."""
+        return Graph([], [], [], broken=self._broken)
 
     def _leaf_writer(self, from_python: list[int]) -> Callable[[Any], Any]:
         def write(item: Any) -> Any:
@@ -188,12 +193,8 @@ class Recorder:
 
         return write
 
-    def _generators(self, tensors: list[Tensor], kwargs: Any) -> list[tuple[torch.Generator, Tensor]]:
-        state = torch.default_generator.get_state()
-        if self._state is not None and torch.equal(state, self._state):
-            state = self._state  # one copy for all operators between two draws
-        self._state = state
-        found = [(torch.default_generator, state)]
+    def _generators(self, kwargs: Any) -> list[tuple[torch.Generator, Tensor]]:
+        found = [(torch.default_generator, torch.default_generator.get_state())]
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             devices = range(len(torch.cuda.default_generators))
             found += [(g, g.get_state()) for g in (torch.cuda.default_generators[i] for i in devices)]
@@ -206,7 +207,7 @@ class Recorder:
         """Whether what came out is to be taken as it is: foreign memory, or a batch cut from outside data."""
         if changed or not outputs:
             return False
-        if pending.name in calls.CONSTANTS or (pending.name == "grad" and calls.is_getter(pending.call.func)):
+        if pending.name in calls.CONSTANTS:
             return True
         return (
             pending.name in calls.INDEXING
@@ -226,11 +227,11 @@ class Recorder:
             module,
             module_type,
             where,
-            tuple(dict.fromkeys(cell.value for cell in pending.inputs)),
+            tuple(dict.fromkeys([cell.value for cell in pending.inputs])),
             depends=self.cells.depends(pending.inputs),
             options=calls.options_of(call.args, call.kwargs),
             random=bool(random),
-            escapes=pending.name in calls.ESCAPES and not any(True for _ in calls.tensors_in(result)),
+            escapes=pending.name in calls.ESCAPES and not calls.tensors_in(result),
             from_python=pending.from_python,
             call=call,
         )
@@ -243,7 +244,7 @@ class Recorder:
 
     def _start_backward(self, args: Any, kwargs: Any, frame: types.FrameType | None) -> None:
         roots = args[0] if args else kwargs.get("tensors")
-        line = self._line(frame)
+        line = user_line(frame)
         self.backward = True
         for root in calls.tensors_in(roots):
             value = self.cells.read(root, line, lambda: "").value
@@ -263,12 +264,12 @@ class Recorder:
 
 
 def _autocast(tensors: list[Tensor]) -> tuple[tuple[str, torch.dtype], ...]:
+    on = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    if not on:
+        return ()
     kinds = {"cpu", *(t.device.type for t in tensors)}
-    known = sorted(kinds & {"cpu", "cuda"})
-    return tuple((kind, torch.get_autocast_dtype(kind)) for kind in known if torch.is_autocast_enabled(kind))
+    return tuple((kind, torch.get_autocast_dtype(kind)) for kind in on if kind in kinds)
 
 
-def _moved(
-    states: list[tuple[torch.Generator, Tensor]], outputs: list[Tensor]
-) -> list[tuple[torch.Generator, Tensor]]:
-    return [(g, state) for g, state in states if outputs and not torch.equal(g.get_state(), state)]
+def _moved(states: list[tuple[torch.Generator, Tensor]]) -> list[tuple[torch.Generator, Tensor]]:
+    return [(g, state) for g, state in states if not torch.equal(g.get_state(), state)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+import threading
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils.hooks import RemovableHandle
 
+from preceptor.observation._names import Names
 from preceptor.observation.graph import Parameter
 
 __all__ = ["Scope"]
@@ -25,22 +26,26 @@ class Scope:
     """
 
     def __init__(
-        self, mode: torch.overrides.TorchFunctionMode, model: nn.Module | None, gradless: bool
+        self,
+        mode: torch.overrides.TorchFunctionMode,
+        model: nn.Module | None,
+        gradless: bool,
+        names: Names | None,
     ) -> None:
         self.mode, self.gradless = mode, gradless
-        self.stack: list[int] = []
-        self.names: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
-        self.tensors: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}
-        self.parameters: list[Parameter] = []
-        self.roots: list[str] = []
+        self.stack: list[nn.Module] = []
+        self.names = names or Names()
+        self.ran: dict[int, Parameter] = {}
         self.aside = 0
         self.descending = 0  # how many Functions deep, whose forward runs the program's own operators
         self._handles: list[RemovableHandle] = []
+        self._thread = 0
         if model is not None:
-            self._learn(model)
+            self._meet(model)
 
     def attach(self) -> None:
         """Begin to follow the calls of all modules."""
+        self._thread = threading.get_ident()
         register = torch.nn.modules.module
         self._handles = [
             register.register_module_forward_pre_hook(self._enter),
@@ -57,31 +62,32 @@ class Scope:
         """Return the path and class name of the innermost running module."""
         if not self.stack:
             return "", ""
-        entry = self.names.get(self.stack[-1])
-        module = entry[0]() if entry else None
-        return (entry[1] if entry else ""), (type(module).__name__ if module is not None else "")
+        module = self.stack[-1]
+        return self.names.module(module), type(module).__name__
 
     def tensor(self, tensor: Tensor) -> tuple[str, bool]:
         """Return a tensor's name in its module and whether it is a buffer; ("", False) if it is in none."""
-        entry = self.tensors.get(id(tensor))
-        return (entry[1], entry[2]) if entry is not None and entry[0]() is tensor else ("", False)
+        return self.names.tensor(tensor)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() != self._thread:
+            return
         try:
-            entry = self.names.get(id(module))
-            if entry is None or entry[0]() is not module:
-                self._learn(module)
+            if not self.stack or not self.names.knows(module):
+                self._meet(module)
             if self._must_step_aside(module, args):
                 self._step_aside(module)
-            self.stack.append(id(module))
+            self.stack.append(module)
         except Exception as error:  # noqa: BLE001 the program never sees our errors
             self._complain(error)
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if id(module) in self.stack:
-            while self.stack and self.stack.pop() != id(module):
+        if threading.get_ident() != self._thread:
+            return
+        if any(running is module for running in self.stack):
+            while self.stack and self.stack.pop() is not module:
                 pass
-        if self.aside == id(module) and id(module) not in self.stack:
+        if self.aside == id(module) and all(running is not module for running in self.stack):
             self.aside = 0
             _push_mode(self.mode)  # type: ignore[no-untyped-call]
 
@@ -113,29 +119,17 @@ class Scope:
         tensors = [*module.parameters(), *(a for a in args if isinstance(a, Tensor))]
         return not grad or not any(t.requires_grad for t in tensors)
 
-    def _learn(self, root: nn.Module) -> None:
-        """Name a module that is called from outside any known one, and everything in it."""
-        prefix = "" if not self.roots else f"{type(root).__name__}."
-        if prefix and prefix in self.roots:
-            prefix = f"{type(root).__name__}{len(self.roots) + 1}."
-        if next(root.parameters(), None) is not None or next(root.children(), None) is not None:
-            self.roots.append(prefix)
-        for name, module in root.named_modules():
-            self.names.setdefault(id(module), (weakref.ref(module), _clean(prefix + name).rstrip(".")))
-        for name, parameter in root.named_parameters():
-            if id(parameter) not in self.tensors:
-                full = _clean(prefix + name)
-                self.tensors[id(parameter)] = (weakref.ref(parameter), full, False)
-                shape = tuple(parameter.shape)
-                self.parameters.append(Parameter(full, shape, parameter.requires_grad, id(parameter)))
-        for name, buffer in root.named_buffers():
-            self.tensors.setdefault(id(buffer), (weakref.ref(buffer), _clean(prefix + name), True))
+    def _meet(self, root: nn.Module) -> None:
+        """Name a module and all within, and remember its parameters as those of a module that ran."""
+        self.names.learn(root)
+        for parameter in root.parameters():
+            if id(parameter) not in self.ran:
+                lazy = nn.parameter.is_lazy(parameter)  # such a parameter has no shape yet
+                shape = () if lazy else tuple(parameter.shape)
+                name = self.names.tensor(parameter)[0]
+                self.ran[id(parameter)] = Parameter(name, shape, parameter.requires_grad, id(parameter))
 
     def _complain(self, error: Exception) -> None:
         complain = getattr(self.mode, "complain", None)
         if complain is not None:
             complain(error)
-
-
-def _clean(name: str) -> str:
-    return name.replace("_orig_mod.", "").replace("_orig_mod", "")

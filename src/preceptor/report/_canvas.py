@@ -30,6 +30,7 @@ TOKENS = {
     "rate": "#070707",
     "hit": "#080808",
     "miss": "#090909",
+    "mark": "#0a0a0a",
 }
 _VARIABLES = {colour: f"var(--{name})" for name, colour in TOKENS.items()}
 _STYLE: Any = {

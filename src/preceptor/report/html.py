@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from preceptor.errors import StorageError
 from preceptor.report import _examples, _view
 from preceptor.report._format import clean, count, label, part_name
+from preceptor.report._page import save, template
 from preceptor.report.figures import draw
 from preceptor.report.summary import Predictions, Summary, worst
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 __all__ = ["render", "write"]
 
 SIZE_LIMIT = 500_000
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def printable(value: Any) -> Any:
-        return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
-
-    environment = Environment(
-        loader=PackageLoader("preceptor.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def render(summary: Summary) -> str:
@@ -71,7 +48,7 @@ def _shortened(summary: Summary) -> Summary:
 def _page(summary: Summary) -> str:
     facts, data_tables, data_notes = _view.data(summary.data)
     chosen, defaults, settings_note = _view.settings(summary.settings)
-    return _template().render(
+    return template("report.html.j2").render(
         name=label(summary.name, 120) or "run",
         folder=label(summary.folder, 300) if summary.folder else "",
         verdict=_view.verdict(summary),
@@ -126,17 +103,4 @@ def write(summary: Summary, path: str | os.PathLike[str]) -> Path:
         ...     write(run, Path(folder) / "report.html").name
         'report.html'
     """
-    from preceptor.training.storage import write_text
-
-    target, page = Path(path), render(summary)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}",
-            expected="a path whose folder exists or can be made",
-            received=error.strerror or str(error),
-            hint="give another path",
-        ) from error
-    write_text(target, page)
-    return target
+    return save(render(summary), path)

@@ -1,7 +1,9 @@
-"""The face of the library: `train` a network, `load` a run, and what a `Run` can do."""
+"""The face of the library: `train`, `load` a `Run`, `watch` any training, and `diagnose` it."""
 
+from preceptor.run._diagnose import diagnose
 from preceptor.run._run import Evaluation, Run, load
 from preceptor.run._script import script
 from preceptor.run._train import train
+from preceptor.run._watch import Watch, watch
 
-__all__ = ["Evaluation", "Run", "load", "script", "train"]
+__all__ = ["Evaluation", "Run", "Watch", "diagnose", "load", "script", "train", "watch"]

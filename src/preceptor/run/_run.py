@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from torch import Tensor, nn
 from preceptor import catalogue, data, tasks
 from preceptor.data import Part, Prepared, Preprocessor, generators
 from preceptor.data.batches import Batches
+from preceptor.diagnosis.finding import Finding
 from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.files import write_json
+from preceptor.run._diagnosis import Diagnosis, warn
 from preceptor.training.build import Objects, choose_device
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
@@ -73,6 +77,8 @@ class Run:
         folder: the run's folder; None where nothing is written.
         chosen: the settings that were given rather than left at their defaults.
         state: where the training stands.
+        diagnosis: the watch over it, and its findings; None where it was not watched.
+        tell: hears of a critical finding as soon as it is made; by default it becomes a warning.
     """
 
     experiment: Experiment
@@ -85,6 +91,8 @@ class Run:
     ledger: list[dict[str, Any]] = field(default_factory=list)
     preprocessor: Preprocessor | None = None
     recorded: History | None = None
+    diagnosis: Diagnosis | None = None
+    tell: Callable[[Finding], None] = warn
 
     def __post_init__(self) -> None:
         if self.preprocessor is None and self.feeds is not None:
@@ -115,6 +123,11 @@ class Run:
         return self.state.stop or ("finished" if self.state.finished else "running")
 
     @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with the run, best guess first; empty where nothing is, or nothing was watched."""
+        return self.diagnosis.findings if self.diagnosis else []
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights were best by the monitored value, from 1."""
         if self.state:
@@ -128,6 +141,10 @@ class Run:
         if not self.folder or state is None:
             return
         self.folder.write("history.csv", state.history.to_csv())
+        if self.diagnosis is not None:
+            findings = {"findings": [finding.to_plain() for finding in self.findings]}
+            write_json(self.folder.path / "findings.json", findings)
+            self.diagnosis.watch.observed.save(self.folder.path / "record")
         self.folder.write_weights("best", state.best_weights or state.weights())
         if state.last_weights is not None:
             self.folder.write_weights("last", state.last_weights)

@@ -16,6 +16,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.data import Prepared, generators
 from preceptor.errors import ConfigError, DataError, StorageError
+from preceptor.observation.watch import Watch
+from preceptor.run._diagnosis import Diagnosis
 from preceptor.run._refusals import (
     fingerprints,
     refuse_idle_settings,
@@ -198,7 +200,10 @@ def _run(
             folder=folder,
             chosen=chosen,
         )
-        keep = [_KeepHistory(folder)] if folder else []
+        keep: list[Callback] = [_KeepHistory(folder)] if folder else []
+        if experiment.training.watch and Watch.current() is None:
+            run.diagnosis = Diagnosis(lambda finding: run.tell(finding))
+            keep.append(run.diagnosis)
         run.state = _fit(run, problem, [*callbacks, *keep, *(attend(run) if attend else ())], resumed)
     run.finish()
     return run

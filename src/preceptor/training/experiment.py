@@ -88,6 +88,7 @@ class TrainingSettings(_Settings):
     )
     device: str = "auto"
     deterministic: bool = False
+    watch: bool = Field(default=True, description="look on while it trains, and judge the run")
     checkpoint_seconds: float | None = Field(default=10.0, ge=0, description="seconds between checkpoints")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints")
 

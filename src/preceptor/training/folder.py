@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from preceptor.errors import CheckpointError, ConfigError, StorageError
+from preceptor.files import atomic, write_text
 from preceptor.training.experiment import Experiment
 from preceptor.training.history import History
-from preceptor.training.storage import atomic, write_text
 
 __all__ = ["RunFolder"]
 

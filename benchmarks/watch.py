@@ -1,0 +1,291 @@
+"""What a watch costs: CPU time of training programs with and without it, all in one run.
+
+    python benchmarks/watch.py                            # everything; some fifteen minutes on one core
+    python benchmarks/watch.py --seconds 8 --rounds 7     # steadier
+    python benchmarks/watch.py --only mlp --levels standard --rounds 15 --json watch.json
+    python benchmarks/watch.py --anchors torchmortem --anchors torch-audit@10
+    python benchmarks/watch.py --events                   # microseconds that a step costs between looks
+
+Each program of `_watched.py` runs for a fixed number of steps, some --seconds of CPU time, on one thread:
+unwatched, watched at each level, and under torch's anomaly mode, in turns. The watch's own start and stop,
+its early looks and its graphs are within what is timed: a short chunk shows a cost that a longer training
+does not have. A program must reach the same mean loss to the last bit at every level, or the benchmark stops.
+
+Columns: milliseconds of CPU a step, unwatched; CPU time relative to unwatched, the median over rounds of
+paired ratios with its quartiles; megabytes that record and graphs held at most, at any level measured.
+Anchors are other tools: they are given a third of the steps, and one that a program defeats is marked –.
+
+Then, for one program in processes of its own: the peak of resident memory, watched less unwatched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from _anchors import ANCHORS, available
+from _measure import Clock, Ratio, Timing, interleave, ratio, settled
+from _watched import PROGRAMS
+from preceptor.observation.watch import LEVELS, Watch
+
+MEGABYTE = 1 << 20
+NO_LOOKS = 1e-9  # a budget that affords no look beyond the early ones
+EARLY_STEPS = 200  # more than the steps at which every watch looks
+
+
+@dataclass
+class Chunk:
+    """So many steps of a program within a context; the first turn is short, to warm up."""
+
+    program: Callable[[int], float]
+    steps: int
+    within: Callable[[], Any] = nullcontext
+    turns: int = 0
+    losses: set[float] = field(default_factory=set)
+    held: int = 0
+
+    def __call__(self, clock: Clock) -> None:
+        steps = self.steps if self.turns else max(5, self.steps // 10)
+        clock.tick()
+        with self.within() as watch:
+            loss = self.program(steps)
+        clock.tick()
+        if self.turns:
+            self.losses.add(loss)
+        self.turns += 1
+        if isinstance(watch, Watch):
+            self.held = max(self.held, held_by(watch))
+
+
+def held_by(watch: Watch) -> int:
+    """Return the bytes of the record and of all tensors that the graphs keep, each memory once."""
+    tensors = [leaf.tensor for graph in watch.graphs.values() for leaf in graph.stored.values()]
+    tensors += [bits for graph in watch.graphs.values() for bits in graph.loss_bits.values()]
+    storages = [t.untyped_storage() for t in tensors if t is not None]
+    return watch.record.nbytes + sum({s.data_ptr(): s.nbytes() for s in storages}.values())
+
+
+def steps_for(program: Callable[[int], float], seconds: float) -> int:
+    """Return how many steps take so much CPU time."""
+    program(3)
+    steps = 5
+    while True:
+        start = time.process_time()
+        program(steps)
+        spent = time.process_time() - start
+        if spent > min(0.3, seconds):
+            return max(10, round(steps * seconds / spent))
+        steps *= 3
+
+
+def compare(name: str, levels: list[str], anchors: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+    """Time one program unwatched, at each level and under each anchor."""
+    program = PROGRAMS[name]
+    steps = steps_for(program, seconds)
+    chunks = {"plain": Chunk(program, steps)}
+    chunks |= {level: Chunk(program, steps, partial(Watch, level)) for level in levels}
+    chunks |= {anchor: Chunk(program, max(10, steps // 3), ANCHORS[anchor][1]) for anchor in anchors}
+    failed = {anchor for anchor in anchors if not _works(chunks[anchor])}
+    timings, _ = interleave({n: c for n, c in chunks.items() if n not in failed}, rounds)
+    for level in levels:
+        if chunks[level].losses != chunks["plain"].losses:
+            raise RuntimeError(f"{name} reaches another loss when watched: {chunks[level].losses}")
+    per_step = {
+        n: [Timing(t.cpu / chunks[n].steps, t.wall / chunks[n].steps) for t in ts]
+        for n, ts in timings.items()
+    }
+    return {
+        "steps": steps,
+        "ms_per_step": statistics.median(t.cpu for t in per_step["plain"]) * 1e3,
+        "ratios": {n: asdict(ratio(ts, per_step["plain"])) for n, ts in per_step.items() if n != "plain"},
+        "held_bytes": {level: chunks[level].held for level in levels},
+    }
+
+
+def _works(chunk: Chunk) -> bool:
+    try:
+        replace(chunk)(Clock())
+    except Exception:  # noqa: BLE001 other people's tools fail in many ways
+        return False
+    return True
+
+
+def events(level: str, rounds: int, seconds: float) -> dict[str, float]:
+    """Return microseconds of CPU that the watch adds to a step between looks, with quartiles over the rounds.
+
+    From a long run the cost of a short one that has all the early looks is subtracted, watched and unwatched.
+    """
+    program = PROGRAMS["tiny"]
+    steps = steps_for(program, seconds)
+    watched = partial(Watch, level, budget=NO_LOOKS)
+    added = []
+    for turn in range(rounds + 1):
+        spent = [
+            _cpu(program, EARLY_STEPS + more, within)
+            for within in (nullcontext, watched)
+            for more in (0, steps)
+        ]
+        if turn:
+            added.append((spent[3] - spent[2] - (spent[1] - spent[0])) / steps * 1e6)
+    low, middle, high = statistics.quantiles(added, n=4, method="inclusive") if rounds > 1 else added * 3
+    return {"us_per_step": middle, "low": low, "high": high, "steps": steps}
+
+
+def _cpu(program: Callable[[int], float], steps: int, within: Callable[[], Any]) -> float:
+    with settled():
+        start = time.process_time()
+        with within():
+            program(steps)
+        return time.process_time() - start
+
+
+def peak(name: str, level: str, steps: int) -> int:
+    """Return the peak of resident memory of a process that runs a program, at a level or "plain"."""
+    command = [sys.executable, __file__, "--peak-of", name, level, str(steps)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def _own_peak(name: str, level: str, steps: int) -> int:
+    with nullcontext() if level == "plain" else Watch(level):
+        PROGRAMS[name](steps)
+    # Not getrusage: its figure begins with what the parent held when it started this process.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def show(name: str, report: dict[str, Any], columns: list[str]) -> None:
+    cells = [f"{report['ms_per_step']:>9.2f}"]
+    for column in columns:
+        found = report["ratios"].get(column)
+        cells.append(f"{_text(Ratio(**found)) if found else '–':>22}")
+    held = max(report["held_bytes"].values(), default=0)
+    print(f"{name:<13}" + "".join(cells) + f"{held / MEGABYTE:>9.1f}", flush=True)
+
+
+def _text(found: Ratio) -> str:
+    return f"{found.cpu:.3f} ({found.low:.2f}–{found.high:.2f})"
+
+
+def show_median(reports: dict[str, dict[str, Any]], columns: list[str]) -> None:
+    cells = []
+    for column in columns:
+        found = [r["ratios"][column]["cpu"] for r in reports.values() if column in r["ratios"]]
+        cells.append(f"{f'{statistics.median(found):.3f}' if found else '–':>22}")
+    print(f"{'median':<13}{'':>9}" + "".join(cells), flush=True)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 3600:
+        raise argparse.ArgumentTypeError(f"expected seconds between 0 and 3600, got {text}")
+    return number
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--only", action="append", choices=PROGRAMS, help="repeatable; all programs by default"
+    )
+    parser.add_argument("--levels", nargs="*", choices=LEVELS, default=list(LEVELS), help="all by default")
+    parser.add_argument(
+        "--anchors", action="append", choices=[*ANCHORS, "none"], help="repeatable; anomaly-mode by default"
+    )
+    parser.add_argument("--rounds", type=_count, default=5, help="turns of every column (5)")
+    parser.add_argument("--seconds", type=_seconds, default=3.0, help="CPU seconds of an unwatched chunk (3)")
+    parser.add_argument(
+        "--memory-of", choices=[*PROGRAMS, "none"], default="mlp", help="peak memory of (mlp)"
+    )
+    parser.add_argument("--events", action="store_true", help="only the cost of a step between looks")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--peak-of", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = _arguments()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    if arguments.peak_of:
+        name, level, steps = arguments.peak_of
+        print(_own_peak(name, level, int(steps)))
+        return
+    rounds, seconds = arguments.rounds, arguments.seconds
+    print(f"torch {torch.__version__}, 1 thread, {rounds} rounds of {seconds:g} s")
+    document: dict[str, Any] = {
+        "settings": {"rounds": rounds, "seconds": seconds, "threads": 1},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+        },
+    }
+    document |= _measure_events(arguments) if arguments.events else _measure_programs(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _measure_events(arguments: argparse.Namespace) -> dict[str, Any]:
+    found = {}
+    for level in arguments.levels:
+        found[level] = e = events(level, arguments.rounds, arguments.seconds)
+        spread = f"({e['low']:.1f}–{e['high']:.1f})"
+        print(f"{level:<10}{e['us_per_step']:7.1f} µs a step between looks {spread}", flush=True)
+    return {"events": found}
+
+
+def _measure_programs(arguments: argparse.Namespace) -> dict[str, Any]:
+    asked = [a for a in arguments.anchors or ["anomaly-mode"] if a != "none"]
+    anchors = [a for a in asked if available(a)]
+    for anchor in asked:
+        if anchor not in anchors:
+            print(f"{anchor} is not installed")
+    columns = [*arguments.levels, *anchors]
+    print(f"{'':<13}{'ms/step':>9}" + "".join(f"{c:>22}" for c in columns) + f"{'held MB':>9}", flush=True)
+    reports = {}
+    for name in arguments.only or PROGRAMS:
+        reports[name] = compare(name, arguments.levels, anchors, arguments.rounds, arguments.seconds)
+        show(name, reports[name], columns)
+    if len(reports) > 1:
+        show_median(reports, columns)
+    return {"programs": reports, "peaks": _measure_peaks(arguments)}
+
+
+def _measure_peaks(arguments: argparse.Namespace) -> dict[str, Any]:
+    name = arguments.memory_of
+    if name == "none" or not Path("/proc/self/status").exists():
+        return {}
+    steps = steps_for(PROGRAMS[name], arguments.seconds)
+    peaks = {
+        level: statistics.median(peak(name, level, steps) for _ in range(3))
+        for level in ("plain", *arguments.levels)
+    }
+    plain = peaks["plain"] / MEGABYTE
+    added = ", ".join(f"{n} {peaks[n] / MEGABYTE - plain:+.1f}" for n in arguments.levels)
+    print(f"peak resident memory of {name}, {steps} steps: {plain:.0f} MB unwatched; {added} MB")
+    return {"program": name, "steps": steps, "bytes": peaks}
+
+
+if __name__ == "__main__":
+    main()

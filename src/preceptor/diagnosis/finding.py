@@ -1,0 +1,100 @@
+"""A finding: one cause, what speaks for it and against it, what it does, and what would remove it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from preceptor.diagnosis.causes import CAUSES
+from preceptor.errors import ConfigError, UnknownName
+
+__all__ = ["SEVERITIES", "Finding", "Severity"]
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause that was found in a run.
+
+    Arguments:
+        cause: its id in `CAUSES`.
+        severity: "info" (worth knowing, the run may be well), "warning", "critical" (the run is worthless).
+        title: one sentence about this run: what was seen where.
+        evidence: what was measured, in words as keys; numbers, texts or short lists as values.
+        confidence: 0 … 1, how surely the evidence means this cause; 1 where it is exact.
+        exact: whether it follows from calls, types and structure alone, without a threshold on a statistic.
+        where: the user's line, as "train.py:41".
+        layers: modules or parameters that are concerned.
+        steps: training steps at which it was seen, the first one first.
+        effect: what it does to the run.
+        remedy: what to change; the cause's own where it is empty.
+        against: what speaks against it, or which other cause would look the same.
+        consequences: what was seen besides and follows from it.
+        verification: what trying the remedy showed; None before.
+        references: where the mechanism is described.
+
+    Raises:
+        UnknownName: no such cause.
+        ConfigError: no such severity, or a confidence outside 0 … 1.
+
+    Example:
+        >>> Finding("missing-zero-grad", "critical", "Gradients are never cleared.", exact=True).remedy
+        'call optimizer.zero_grad() in every step, before backward()'
+    """
+
+    cause: str
+    severity: Severity
+    title: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+    confidence: float = 1.0
+    exact: bool = False
+    where: str = ""
+    layers: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+    effect: str = ""
+    remedy: str = ""
+    against: tuple[str, ...] = ()
+    consequences: tuple[str, ...] = ()
+    verification: dict[str, Any] | None = None
+    references: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cause not in CAUSES:
+            raise UnknownName("cause", self.cause, CAUSES)
+        if self.severity not in SEVERITIES:
+            raise ConfigError(
+                "no such severity", expected=", ".join(SEVERITIES), received=repr(self.severity)
+            )
+        if not 0 <= self.confidence <= 1:
+            raise ConfigError("confidence is a share", expected="0 … 1", received=repr(self.confidence))
+        cause = CAUSES[self.cause]
+        if not self.remedy:
+            object.__setattr__(self, "remedy", cause.remedy)
+        if not self.references and cause.source:
+            object.__setattr__(self, "references", (cause.source,))
+
+    def but(self, **changes: Any) -> Finding:
+        """Return a copy with other values."""
+        return replace(self, **changes)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "cause": self.cause,
+            "severity": self.severity,
+            "title": self.title,
+            "where": self.where or None,
+            "evidence": dict(self.evidence),
+            "confidence": round(self.confidence, 3),
+            "exact": self.exact,
+            "layers": list(self.layers),
+            "steps": list(self.steps),
+            "effect": self.effect or None,
+            "remedy": self.remedy,
+            "against": list(self.against),
+            "consequences": list(self.consequences),
+            "verification": self.verification,
+            "references": list(self.references),
+        }

@@ -1,0 +1,72 @@
+"""From what rules found to what a person reads: merged, causes before consequences, best guess first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from preceptor.diagnosis.causes import CAUSES
+from preceptor.diagnosis.finding import SEVERITIES, Finding
+
+__all__ = ["rank"]
+
+
+def rank(findings: Iterable[Finding]) -> list[Finding]:
+    """Merge findings of one cause, put what follows from another cause under it, and order the rest.
+
+    Order: severity, then exact before statistical, then confidence. A statistical finding whose cause
+    another finding's cause explains (`Cause.explains`) becomes a consequence of that one where the other
+    is exact and at least as severe.
+    """
+    merged = _merged(findings)
+    kept: list[Finding] = []
+    for finding in merged:
+        parent = _parent(finding, merged)
+        if parent is None:
+            kept.append(finding)
+    named = [
+        finding.but(
+            consequences=tuple(
+                dict.fromkeys(
+                    [*finding.consequences, *(f.title for f in merged if _parent(f, merged) is finding)]
+                )
+            )
+        )
+        for finding in kept
+    ]
+    return sorted(named, key=_order)
+
+
+def _order(finding: Finding) -> tuple[int, bool, float]:
+    return -SEVERITIES.index(finding.severity), not finding.exact, -finding.confidence
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        other = best.get(finding.cause)
+        if other is None:
+            best[finding.cause] = finding
+            continue
+        first, second = sorted((other, finding), key=_order)
+        best[finding.cause] = first.but(
+            evidence={**second.evidence, **first.evidence},
+            layers=tuple(dict.fromkeys((*first.layers, *second.layers))),
+            consequences=tuple(dict.fromkeys((*first.consequences, *second.consequences))),
+            against=tuple(dict.fromkeys((*first.against, *second.against))),
+        )
+    return sorted(best.values(), key=_order)
+
+
+def _parent(finding: Finding, others: list[Finding]) -> Finding | None:
+    if finding.exact:
+        return None
+    return next(
+        (
+            other
+            for other in others
+            if other.exact
+            and finding.cause in CAUSES[other.cause].explains
+            and SEVERITIES.index(other.severity) >= SEVERITIES.index(finding.severity)
+        ),
+        None,
+    )

@@ -1,0 +1,1 @@
+"""Rules by family; each finds causes of one kind of evidence."""

@@ -1,0 +1,89 @@
+"""Watching a training from outside, and writing down what was seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from preceptor.diagnosis.finding import Finding
+from preceptor.observation.watch import Watch as _Watch
+from preceptor.run._diagnose import diagnose
+
+__all__ = ["Watch", "watch", "write_report"]
+
+
+class Watch(_Watch):
+    """A watch that says what went wrong, and writes its own report; see `watch`."""
+
+    def findings(self, *, ignore: Collection[str] = ()) -> list[Finding]:
+        """Return the causes of what goes wrong, best guess first; empty where all is well.
+
+        While the watch runs, only what can be judged before the end of a training is.
+
+        Arguments:
+            ignore: ids of causes that are not to be named.
+
+        Raises:
+            UnknownName: no such cause.
+        """
+        return diagnose(self, ignore=ignore, note=self._note)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write what has been seen as one HTML file that needs nothing else, and return its path.
+
+        Raises:
+            StorageError: the file cannot be written; one that stood there before is intact.
+        """
+        return write_report(self, path, title="Watched training", findings=self.findings())
+
+
+def watch(level: str = "standard", budget: float | None = None, memory: int = 256 << 20) -> Watch:
+    """Watch whatever trains with PyTorch within a ``with`` block, without changing one bit of it.
+
+    Models, optimizers, losses and loaders are found by themselves. Between looks only losses and the order
+    of calls are noted; a look measures gradients, updates, activations and batches. Looks come so often that
+
+        Σ time of looks ≤ budget · time of the program.
+
+    Arguments:
+        level: "economy" (losses, order of calls, norms now and then), "standard", or "full" (every step).
+        budget: share of the time that looking may take; default: the level's.
+        memory: bytes that record and graphs may take together.
+
+    Returns:
+        A `Watch`: ``findings()`` says what went wrong, ``record`` holds the signals, ``graph()`` the
+        computational graph of a step, and ``report(path)`` writes the page.
+
+    Example:
+        >>> import preceptor, torch
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        >>> with preceptor.watch() as watch:
+        ...     for _ in range(5):
+        ...         optimizer.zero_grad()
+        ...         torch.nn.functional.mse_loss(layer(torch.ones(4, 2)), torch.ones(4, 1)).backward()
+        ...         optimizer.step()
+        >>> watch.steps.train, len(watch.record.signal("loss"))
+        (5, 5)
+    """
+    return Watch(level, budget, memory)
+
+
+def write_report(
+    watch: _Watch,
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    findings: Sequence[Finding] | None = None,
+) -> Path:
+    """Write the report of a watch to ``path``, whole or not at all, under a title; return its path.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from preceptor.report._page import save
+    from preceptor.report.watch import watch_html
+
+    page = watch_html(watch.summary(), watch.record, watch.graphs, title=title, findings=findings)
+    return save(page, path)
