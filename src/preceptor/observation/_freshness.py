@@ -54,13 +54,14 @@ class Freshness:
         self._kept: list[bool] = []  # not touched since that step but by backward passes
         self._added: list[bool] = []  # and a backward pass has added to it
         self._backward = self._cleared = self._zeroed = False
+        self._within = False  # a backward pass is under way
 
     def before_backward(self) -> None:
         """A backward pass begins: what has changed since the last event was changed by the program."""
         now = self._now()
         self._kept = [kept and a == b for kept, a, b in zip(self._kept, self._last, now, strict=True)]
         self._added = [added and kept for added, kept in zip(self._added, self._kept, strict=True)]
-        self._last = now
+        self._last, self._within = now, True
 
     def after_backward(self) -> None:
         """It has ended: what has changed was added to."""
@@ -71,7 +72,7 @@ class Freshness:
                 self._added, self._kept, self._used, self._last, now, strict=True
             )
         ]
-        self._last, self._backward, self._zeroed = now, True, False
+        self._last, self._backward, self._zeroed, self._within = now, True, False, False
 
     def zeroed(self) -> None:
         """Gradients, not necessarily those of this optimizer, are about to be cleared."""
@@ -102,7 +103,8 @@ class Freshness:
         elif now == self._used and not self._backward:
             counts["stale"] += 1
         self._last, self._used = now, now
-        self._kept, self._added = [True] * len(now), [False] * len(now)
+        # a step within a backward pass, by a hook: what follows in that pass is none of ours
+        self._kept, self._added = [not self._within] * len(now), [False] * len(now)
         self._backward = self._cleared = self._zeroed = False
         return counts["steps"] < _STEPS
 

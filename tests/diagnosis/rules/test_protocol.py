@@ -187,6 +187,24 @@ def test_closures() -> None:
     assert alarms(watch.observed, *ALL) == set()
 
 
+@pytest.mark.parametrize("clear", [True, False])
+def test_steps_within_the_backward_pass(clear) -> None:
+    model = net()
+    with preceptor.watch(level="full") as watch:
+        optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+
+        def step(p):
+            optimizers[p].step()
+            if clear:
+                optimizers[p].zero_grad()
+
+        for p in model.parameters():
+            p.register_post_accumulate_grad_hook(step)
+        for number in range(8):
+            loss_of(model, number).backward()
+    assert alarms(watch.observed, *ALL) == set()
+
+
 def gan(detach: bool = True, clear: str = "optimizer"):
     torch.manual_seed(0)
     maker = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 6))

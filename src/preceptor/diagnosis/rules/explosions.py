@@ -125,13 +125,13 @@ def undivided_accumulation(case: Case) -> Iterator[Finding]:
 
     The optimizer is given Σ_{j ≤ k} ∇L_j in place of their mean: the rate in effect is η k. From the order of
     calls: k passes from one line, each after a forward pass of its own, then a step; from the graph: no
-    division between loss function and backward. As above only with plain SGD and a run that goes badly (of 20
-    steps or more), else as information. Goyal et al. (2017).
+    division between loss function and backward. As above only with plain SGD and a run that goes badly (from 20
+    steps on, or diverging before), else as information. Goyal et al. (2017).
     """
     passes, line = _accumulated(case)
     if passes < 2 or _divided(case) or not _heeds_scale(case):
         return
-    bad = len(case.losses) >= _JUDGED and _goes_badly(case)
+    bad = case.diverged or (len(case.losses) >= _JUDGED and _goes_badly(case))
     yield Finding(
         "loss-reduction",
         "warning" if bad else "info",
