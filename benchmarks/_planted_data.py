@@ -29,11 +29,15 @@ from _planted_hosts import (
     RNN_VALUES,
     TRANSFORMER,
     TRANSFORMER_VALUES,
+)
+from _planted_nets import (
     cnn,
-    diabetes_raw,
 )
 from _planted_plant import Plant, exchanged, plants, remodelled
 from _planted_problem import Problem, Run, Split
+from _planted_samples import (
+    diabetes_raw,
+)
 
 Edit = Callable[[Problem], Problem]
 

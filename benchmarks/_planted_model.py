@@ -22,10 +22,12 @@ from _planted_hosts import (
     RNN,
     RNN_BLURRED,
     TRANSFORMER,
+    adam,
+)
+from _planted_nets import (
     LastState,
     Net,
     Patches,
-    adam,
     mlp,
 )
 from _planted_plant import Plant, exchanged, plants, remodelled

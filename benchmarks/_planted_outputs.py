@@ -21,14 +21,18 @@ from _planted_hosts import (
     RNN_VALUES,
     TRANSFORMER,
     TRANSFORMER_VALUES,
+)
+from _planted_nets import (
     cnn,
-    digit_table,
     gru,
     mlp,
     transformer,
 )
 from _planted_plant import Plant, exchanged, plants, remodelled
 from _planted_problem import Problem, Split, evaluate_values
+from _planted_samples import (
+    digit_table,
+)
 
 
 def ending(*layers: Callable[[], nn.Module]) -> Callable[[Problem], Problem]:

@@ -178,6 +178,17 @@ def evaluate_values(run: Run) -> float:
 # ---------------------------------------------------------------------------------------------- running
 
 
+def kept(problem: Problem, seed: int) -> Watch:
+    """Run a program under a watch that keeps steps for trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Watch(trials=True) as watch:
+            trained = Run(problem, seed)
+            problem.prepare(trained)
+            problem.fit(trained)
+    return watch
+
+
 def run(problem: Problem, seed: int, watched: bool = True) -> tuple[Observed | None, Run]:
     """Run a program from a seed; warnings that its fault gives are nobody's business."""
     with warnings.catch_warnings():

@@ -27,6 +27,8 @@ from _planted_hosts import (
     RNN_MEMORY,
     TRANSFORMER,
     TRANSFORMER_MEMORY,
+)
+from _planted_nets import (
     Memory,
     Net,
 )

@@ -20,6 +20,7 @@ ONE_OF_EACH = (
     "report/test_html.py",
     "report/test_watch_report.py",
     "run",
+    "trials",
     "training/test_eject.py",
     "training/test_resume.py",
 )

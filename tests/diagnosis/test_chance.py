@@ -96,3 +96,15 @@ def test_an_empty_case() -> None:
     case = Case(Observed(Record(), Protocol()))
     assert case.chance is None
     assert case.explained is None
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_of_single_samples(weighted: bool) -> None:
+    target = torch.arange(32) % 4
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        each = functional.cross_entropy(output, target, reduction="none")
+        return (each * torch.linspace(0, 2, 32)).mean() if weighted else each.sum() / len(each)
+
+    case = _case(loss, target, outputs=4)
+    assert case.chance == (None if weighted else pytest.approx(math.log(4)))

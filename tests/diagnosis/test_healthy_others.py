@@ -24,18 +24,8 @@ def assert_no_alarm(watch: Watch) -> None:
     assert [(f.cause, f.title, f.evidence) for f in found if f.severity != "info"] == []
 
 
-# Alarms that should not be there.
-ALARMED = {"waves_by_lbfgs": "evaluation inputs of three samples are said to be prepared differently"}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=[pytest.mark.xfail(reason=ALARMED[n], strict=True)] if n in ALARMED else [])
-        for n in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_examples(name: str) -> None:
     torch.manual_seed(0)
     with Watch() as watch:

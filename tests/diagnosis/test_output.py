@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,87 @@ def test_sarif() -> None:
     ]
     assert [place["region"]["startLine"] for place in places] == [41, 7, 1]
     assert run["results"][0]["locations"][0]["logicalLocations"][0]["name"] == "head"
+
+
+ODD = Finding(
+    "unscaled-inputs",
+    "warning",
+    "Inputs reach 1e9.",
+    {"largest": float("inf"), "means": [0.5, float("nan")], "shape": (3, 4), "by column": {1: float("nan")}},
+    where="a b/ü.py:0",
+)
+
+
+def _check_run(run: dict[str, Any]) -> None:
+    """Assert what SARIF 2.1.0 asks of a run (sections 3.14, 3.18, 3.19, 3.49 of the standard)."""
+    driver = run["tool"]["driver"]
+    assert isinstance(driver["name"], str)
+    assert driver["name"]
+    assert run.get("columnKind") in ("utf16CodeUnits", "unicodeCodePoints")
+    ids = [rule["id"] for rule in driver["rules"]]
+    assert len(set(ids)) == len(ids)
+    for rule in driver["rules"]:
+        assert rule["id"]
+        assert " " not in rule["name"]
+        for text in ("shortDescription", "fullDescription", "help"):
+            assert rule[text]["text"]
+    for result in run["results"]:
+        _check_result(result, ids)
+
+
+def _check_result(result: dict[str, Any], ids: list[str]) -> None:
+    """Assert what SARIF 2.1.0 asks of a result (sections 3.27, 3.28, 3.29, 3.30, 3.35)."""
+    assert ids[result["ruleIndex"]] == result["ruleId"]
+    assert isinstance(result["message"]["text"], str)
+    assert result["message"]["text"]
+    assert result["level"] in ("none", "note", "warning", "error")
+    assert 0 <= result["rank"] <= 100
+    assert result.get("baselineState", "new") in ("new", "unchanged", "updated", "absent")
+    assert all(isinstance(value, str) for value in result["partialFingerprints"].values())
+    for suppression in result.get("suppressions", []):
+        assert suppression["kind"] in ("inSource", "external")
+    for location in result["locations"]:
+        assert location
+        for logical in location.get("logicalLocations", []):
+            assert logical["name"]
+        if "physicalLocation" in location:
+            _check_place(location["physicalLocation"])
+
+
+def _check_place(place: dict[str, Any]) -> None:
+    uri = place["artifactLocation"]["uri"]
+    assert uri
+    assert re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=@%/-]+", uri)  # RFC 3986, without a scheme
+    assert not uri.startswith(("/", "./"))
+    assert place["region"]["startLine"] >= 1
+
+
+@pytest.mark.parametrize(
+    "locate",
+    [
+        lambda file: file,
+        lambda file: f"src/{file}",
+        lambda file: f".\\my src\\{file}",
+        lambda file: str(Path.cwd() / file),
+        lambda file: f"/elsewhere/{file}",
+    ],
+    ids=["bare", "below", "backslashes", "absolute", "elsewhere"],
+)
+@pytest.mark.parametrize("known", [set(), {key_of(SLOW)}], ids=["new", "known"])
+def test_what_the_standard_asks_for(locate: Any, known: set[str]) -> None:
+    everything = [SOFTMAX, SLOW.but(where="net.py:7"), SLOW, NOTE, ODD]
+    for found in ([], everything):
+        log = sarif(found, version="1.2.3", known=known, program="train.py", locate=locate)
+        assert json.loads(json.dumps(log, allow_nan=False)) == log
+        assert log["version"] == "2.1.0"
+        assert log["$schema"].startswith("https://")
+        for run in log["runs"]:
+            _check_run(run)
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert all(place["artifactLocation"]["uri"].endswith(".py") for place in places)
+    assert places[-1]["region"]["startLine"] == 1
+    states = [result.get("baselineState") for result in log["runs"][0]["results"]]
+    assert set(states) == ({None} if not known else {"new", "unchanged"})
 
 
 def test_sarif_of_nothing_and_without_a_place() -> None:

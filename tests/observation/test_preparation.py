@@ -80,3 +80,23 @@ def test_errors_pass_unchanged() -> None:
             text = str(error)
     assert "invalid for input of size 12" in text
     assert watch.notes[0].startswith("no backward pass")
+
+
+def test_casts_that_leave_nothing_of_fractions_are_noted() -> None:
+    scaled = torch.linspace(0, 1, 64).reshape(16, 4)
+    with Watch() as watch:
+        for _ in range(2):
+            scaled.to(torch.uint8)
+        scaled.double().long()
+        (scaled * 255).to(torch.uint8)
+        (scaled > 0.5).float().long()
+        (scaled * 10).int()
+        scaled.to(torch.float64)
+        train(scaled)
+        scaled.byte()
+    first, second = watch.record.tables["casts"]
+    assert (first["operator"], first["dtype"], first["shape"]) == ("to", "uint8", [16, 4])
+    assert first["lost"] == 62 / 64
+    assert first["kept"] == 1 / 64
+    assert second["operator"] == "long"
+    assert first["where"].startswith("test_preparation.py:")

@@ -354,3 +354,18 @@ def test_an_evaluation_that_computes_no_loss_counts() -> None:
     assert watch.steps.evaluations == 3
     (evaluation,) = watch.record.facts["evaluations"].values()
     assert evaluation == {"passes": 3, "batches": 2, "training": False, "grad": False}
+
+
+def test_evaluations_of_a_short_run_are_looked_at_to_its_end() -> None:
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(3, (8,))
+    with Watch(budget=1e-6) as watch:
+        for _ in range(15):
+            nn.functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            with torch.no_grad():
+                for _ in range(3):
+                    nn.functional.cross_entropy(net(x), y)
+    looks = watch.record.signal("target_mean", subject="evaluation").steps.tolist()
+    assert looks == [1, 2, 3, 5, 8, 13]

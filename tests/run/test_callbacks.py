@@ -168,14 +168,14 @@ def test_a_callback_that_forgets_its_base_is_refused(points: Points) -> None:
         preceptor.train(net, (points.x, points.y), callbacks=[object()], **QUICK)  # type: ignore[list-item]
 
 
-def test_attend_sees_the_run_before_its_first_step(points: Points) -> None:
+def test_on_start_sees_the_run_before_its_first_step(points: Points) -> None:
     log = Log()
     seen = []
 
-    def attend(run: preceptor.Run) -> list[preceptor.Callback]:
+    def on_start(run: preceptor.Run) -> list[preceptor.Callback]:
         seen.append((run.status, run.prepared is not None, len(run.history)))
         return [log]
 
-    preceptor.train(net, (points.x, points.y), attend=attend, **QUICK)
+    preceptor.train(net, (points.x, points.y), on_start=on_start, **QUICK)
     assert seen == [("not begun", True, 0)]
     assert log.log[0] == ("train_begin", 0, 0)

@@ -15,9 +15,21 @@ import typer
 from preceptor.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
+    from preceptor.cli._patches import Patches
     from preceptor.diagnosis.finding import Finding
 
-__all__ = ["FAILED", "Baseline", "FailOn", "Ignore", "NewBaseline", "Sarif", "Severe", "Wishes", "place"]
+__all__ = [
+    "FAILED",
+    "Baseline",
+    "FailOn",
+    "Ignore",
+    "NewBaseline",
+    "Sarif",
+    "Severe",
+    "Wishes",
+    "find",
+    "place",
+]
 
 FAILED = 3
 """The exit code where `--fail-on` finds what it looks for."""
@@ -108,11 +120,15 @@ class Wishes:
             root=str(Path.cwd()),
         )
 
-    def plain(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Return findings as JSON holds them; with a baseline, whether each is known."""
-        if self.baseline is None:
-            return [finding.to_plain() for finding in findings]
-        return [{**finding.to_plain(), "known": self.knows(finding)} for finding in findings]
+    def plain(self, findings: Sequence[Finding], patches: Patches | None = None) -> list[dict[str, Any]]:
+        """Return findings as JSON holds them; with a baseline, whether each is known; with its patch."""
+        rows = [finding.to_plain() for finding in findings]
+        for index, (row, finding) in enumerate(zip(rows, findings, strict=True)):
+            if self.baseline is not None:
+                row["known"] = self.knows(finding)
+            if patches is not None:
+                row["patch"] = patches.text(index) or None
+        return rows
 
     def knows(self, finding: Finding) -> bool:
         """Whether the baseline holds a finding."""
@@ -129,25 +145,36 @@ class Wishes:
         bad = ("critical",) if self.fail_on == "critical" else ("critical", "warning")
         return any(finding.severity in bad and not self.knows(finding) for finding in findings)
 
-    def said(self, findings: Sequence[Finding], *, infos: bool = True) -> list[str]:
+    def said(
+        self, findings: Sequence[Finding], *, infos: bool = True, patches: Patches | None = None
+    ) -> list[str]:
         """Return the findings as blocks of text; ``infos``: those that are no alarm, too."""
         from preceptor.diagnosis.show import as_text
 
-        shown = [finding for finding in findings if infos or finding.severity != "info"]
-        return [as_text(finding, known=self.knows(finding)) for finding in shown]
+        blocks, seen = [], {""}
+        for index, finding in enumerate(findings):
+            if not infos and finding.severity == "info":
+                continue
+            known = self.knows(finding)
+            patch = patches.block(index) if patches is not None and not known else ""
+            blocks.append(as_text(finding, known=known) + ("" if patch in seen else f"\n{patch}"))
+            seen.add(patch)
+        return blocks
 
     def writes(
-        self, findings: Sequence[Finding], program: str = ""
+        self, findings: Sequence[Finding], program: str = "", patches: Patches | None = None
     ) -> list[tuple[str, Path | None, Callable[[Path], Any]]]:
         """Return what is to be written: label, place, and the function that does it."""
         from preceptor.diagnosis.baseline import write_baseline
 
         return [
-            ("sarif", self.sarif, lambda path: self._write_sarif(path, findings, program)),
+            ("sarif", self.sarif, lambda path: self._write_sarif(path, findings, program, patches)),
             ("baseline", self.write_baseline, lambda path: write_baseline(path, findings)),
         ]
 
-    def _write_sarif(self, path: Path, findings: Sequence[Finding], program: str) -> None:
+    def _write_sarif(
+        self, path: Path, findings: Sequence[Finding], program: str, patches: Patches | None
+    ) -> None:
         from importlib.metadata import version
 
         from preceptor.diagnosis.sarif import sarif
@@ -160,11 +187,22 @@ class Wishes:
             program=Path(program).name,
             locate=lambda file: _locate(file, program, Path(self.root)),
         )
+        for index, result in enumerate(log["runs"][0]["results"]):
+            if fixes := patches.fix(index) if patches is not None else []:
+                result["fixes"] = fixes
         write_json(path, log)
 
 
 def _locate(file: str, program: str, root: Path) -> str:
-    """Return the path of a file of the user's, relative to where the program was started if it lies there.
+    """Return the path of a file of the user's, relative to where the program was started if it lies there."""
+    path = find(file, program, root)
+    if path is None:
+        return file
+    return str(path.relative_to(root)) if root in path.parents else str(path)
+
+
+def find(file: str, program: str, root: Path) -> Path | None:
+    """Return the path of a file of the user's.
 
     Libraries have files of the same names: what lies in neither folder, nor beside the program, is theirs.
     """
@@ -173,8 +211,8 @@ def _locate(file: str, program: str, root: Path) -> str:
     for path in (own, *loaded):
         theirs = "site-packages" in path.parts or not {root, own.parent} & {*path.parents}
         if path.name == file and not theirs and path.is_file():
-            return str(path.relative_to(root)) if root in path.parents else str(path)
-    return file
+            return path
+    return None
 
 
 def place(path: Path | None, option: str, rank: int = 0, *, folder: bool = False) -> Path | None:

@@ -55,11 +55,17 @@ def run(
     level: Annotated[
         Level, typer.Option(help="How closely to look; the closer, the more time it takes.")
     ] = Level.standard,
+    trials: Annotated[
+        bool, typer.Option("--try", help="Try remedies on copies of recorded steps, and say which helped.")
+    ] = False,
     sarif: findings.Sarif = None,
     fail_on: findings.FailOn = None,
     ignore: findings.Ignore = None,
     baseline: findings.Baseline = None,
     write_baseline: findings.NewBaseline = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Apply the suggested patches to the program's files at its end.")
+    ] = False,
 ) -> None:
     """Run a PyTorch program as python would, watch it train, and say what went wrong.
 
@@ -70,6 +76,7 @@ def run(
     def perform() -> None:
         from preceptor.cli._running import Request, perform
 
-        perform(Request(program[0], program[1:], module, level.value, json, report, record, wishes), HOOK)
+        paths = (json, report, record)
+        perform(Request(program[0], program[1:], module, level.value, *paths, wishes, trials, write), HOOK)
 
     raise Handover(perform)

@@ -6,13 +6,14 @@ import atexit
 import contextlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from preceptor.cli._findings import FAILED, Wishes, place
+from preceptor.cli._findings import FAILED, Wishes, find, place
 from preceptor.observation.script import Outcome, run_module, run_script
 
 __all__ = ["Request", "perform"]
@@ -30,6 +31,8 @@ class Request:
     report: Path | None = None
     record: Path | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    trials: bool = False
+    write: bool = False
 
 
 def perform(request: Request, hook: Callable[..., Any]) -> NoReturn:
@@ -52,7 +55,7 @@ def perform(request: Request, hook: Callable[..., Any]) -> NoReturn:
     # The first to be registered is the last to run: after the program's threads and its own such functions.
     atexit.register(closing.at_exit)
     start = run_module if request.module else run_script
-    closing.outcome = outcome = start(request.program, request.args, lambda: _watch(request.level))
+    closing.outcome = outcome = start(request.program, request.args, lambda: _watch(request))
     if not outcome.running:
         closing.write()  # now, while threads can be started; Python refuses that during its exit
     if type(outcome.error) is KeyboardInterrupt and outcome.code == 130:
@@ -63,10 +66,10 @@ def perform(request: Request, hook: Callable[..., Any]) -> NoReturn:
     sys.exit(FAILED if outcome.code == 0 and closing.failed else outcome.code)
 
 
-def _watch(level: str) -> Any:
+def _watch(request: Request) -> Any:
     from preceptor.observation.watch import Watch
 
-    return Watch(level=level)
+    return Watch(level=request.level, **({"trials": True} if request.trials else {}))
 
 
 def _rank() -> int:
@@ -82,6 +85,8 @@ class _Closing:
         self.request, self.quiet = request, quiet
         self.outcome: Outcome | None = None
         self.findings: list[Any] | None = None  # None: not judged
+        self.patches: Any = None
+        self.started = time.time()
         self.lines: list[str] = []
         self.process = os.getpid()
         self.written = self.failed = False
@@ -108,8 +113,9 @@ class _Closing:
         try:
             summary = _summary(self.outcome)
             self._judge(self.outcome.watch, summary)
+            self._patch(summary)
             shown = [] if self.quiet else self._said(summary)
-            self.lines = shown + self._files(self.outcome.watch, summary)
+            self.lines = shown + self._files(self.outcome.watch, summary) + self._edits()
         except KeyboardInterrupt:
             self.lines = ["error    interrupted while the results were written"]
 
@@ -123,10 +129,51 @@ class _Closing:
 
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.findings = diagnose(watch.observed, ignore=wishes.ignore, complain=notes.append)
+                seen = watch.observed
+                self.findings = diagnose(seen, ignore=wishes.ignore, complain=notes.append)
+                if self.request.trials:
+                    self.findings = self._tried(watch, seen, notes)
             self.failed = not self.quiet and wishes.fails(self.findings)
         except Exception as error:  # noqa: BLE001 the program's end stays its own
             notes.append(f"no diagnosis: {type(error).__name__}: {error}")
+
+    def _tried(self, watch: Any, seen: Any, notes: list[str]) -> list[Any]:
+        """Try remedies, now that the program is over."""
+        from preceptor.trials.counterfactual import try_remedies
+
+        outcome = try_remedies(self.findings or [], watch.kept, seen, run_seconds=watch.seconds)
+        notes += outcome.notes
+        return outcome.findings
+
+    def _patch(self, summary: dict[str, Any]) -> None:
+        """Find the edits of the program that would make the remedies."""
+        if not self.findings or self.quiet:
+            return
+        from preceptor.cli._patches import Patches
+
+        root = Path(self.request.wishes.root)
+        try:
+            self.patches = Patches(
+                self.findings,
+                lambda file: find(file, self._program, root),
+                root,
+                self.started,
+                self._program,
+            )
+        except Exception as error:  # noqa: BLE001 the program's end stays its own
+            summary["notes"].append(f"no patches: {type(error).__name__}: {error}")
+
+    @property
+    def _program(self) -> str:
+        return "" if self.request.module else self.request.program
+
+    def _edits(self) -> list[str]:
+        """Apply the patches of the alarms that are named, where that is asked for."""
+        if not self.request.write or self.patches is None:
+            return []
+        knows = self.request.wishes.knows
+        alarms = [i for i, one in enumerate(self.findings or []) if one.severity != "info" and not knows(one)]
+        return [_line(label, text) for label, text in self.patches.write(alarms)]
 
     def _said(self, summary: dict[str, Any]) -> list[str]:
         seen, blocks = _seen(summary), []
@@ -134,9 +181,12 @@ class _Closing:
             from preceptor.diagnosis.show import counts
 
             seen.append(counts(self.findings))
-            blocks = [f"\n{block}" for block in self.request.wishes.said(self.findings, infos=False)]
+            blocks = [f"\n{block}" for block in self._blocks()]
         notes = [_line("note", str(note)) for note in summary["notes"]]
         return [_line("watched", " · ".join(seen)), *notes, *blocks, *([""] if blocks else [])]
+
+    def _blocks(self) -> list[str]:
+        return self.request.wishes.said(self.findings or [], infos=False, patches=self.patches)
 
     def _files(self, watch: Any, summary: dict[str, Any]) -> list[str]:
         wishes = self.request.wishes
@@ -144,7 +194,7 @@ class _Closing:
             ("record", self.request.record, lambda path: watch.observed.save(path)),
             ("report", self.request.report, lambda path: self._report(watch, path)),
             ("json", self.request.json, lambda path: self._write_json(path, summary)),
-            *wishes.writes(self.findings or [], "" if self.request.module else self.request.program),
+            *wishes.writes(self.findings or [], self._program, self.patches),
         ]
         lines = []
         for label, path, write in wanted:
@@ -170,7 +220,8 @@ class _Closing:
     def _write_json(self, path: Path, summary: dict[str, Any]) -> None:
         from preceptor.files import write_json
 
-        write_json(path, {"findings": self.request.wishes.plain(self.findings or []), "watch": summary})
+        found = self.request.wishes.plain(self.findings or [], self.patches)
+        write_json(path, {"findings": found, "watch": summary})
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:

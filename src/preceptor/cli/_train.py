@@ -39,6 +39,22 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, exactly where it was.")
     ] = None,
+    attend: Annotated[
+        bool,
+        typer.Option(
+            "--attend", help="Where something is wrong, try what may help, apply what does, and train again."
+        ),
+    ] = False,
+    origin: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Train anew, with the settings of this run.")
+    ] = None,
+    apply: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="With --from: make the change that removes that run's finding N, or KIND=VALUE.",
+        ),
+    ] = None,
     test: Annotated[
         bool, typer.Option("--test/--no-test", help="Measure once on the test set at the end.")
     ] = True,
@@ -56,4 +72,4 @@ def train(
         "seed": seed,
         "device": device,
     }
-    raise typer.Exit(perform(Request(data, chosen, settings or [], out, resume, test)))
+    raise typer.Exit(perform(Request(data, chosen, settings or [], out, resume, test, attend, origin, apply)))

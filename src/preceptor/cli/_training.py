@@ -8,12 +8,16 @@ from typing import Any
 
 from rich.console import Console
 
+from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS, as_text, counts
 from preceptor.errors import ConfigError
 from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
-from preceptor.run import Run, train
+from preceptor.run import Attend, Run, train
+from preceptor.run._apply import repaired
+from preceptor.run._attend import Round, note_origin
 from preceptor.training import Callback, Experiment, Problem
 from preceptor.training.experiment import parse_assignments
+from preceptor.trials.change import Change
 
 __all__ = ["Request", "perform"]
 
@@ -30,26 +34,58 @@ class Request:
     out: Path | None
     resume: Path | None
     test: bool
+    attend: bool = False
+    origin: Path | None = None
+    apply: str | None = None
 
 
 def perform(request: Request) -> int:
     """Train as requested, print what happens, and return the exit code."""
     console = Console(highlight=False)
     settings = parse_assignments(request.settings)
-    experiment, data = _start(request)
+    experiment, data, changes = _start(request)
+
+    def on_start(run: Run) -> list[Callback]:
+        if request.origin is not None and not run.changes:  # an attended training goes on from itself
+            note_origin(run, str(request.origin), changes)
+        return _begin(run, console, quiet=request.attend)
+
+    for change in changes:
+        _say(console, "applied", f"{change}, to the settings of {request.origin}")
     run = train(
         data=data,
         experiment=experiment,
         settings=settings,
         out=request.out,
         resume=request.resume or False,
-        attend=lambda run: _begin(run, console),
+        on_start=on_start,
+        attend=request.attend and Attend(tell=lambda one: _tell(one, console)),
         **{k: v for k, v in request.chosen.items() if v is not None},
     )
-    return _conclude(run, console, test=request.test)
+    return _conclude(run, console, test=request.test, told=request.attend)
 
 
-def _start(request: Request) -> tuple[Experiment | None, str | None]:
+def _start(request: Request) -> tuple[Experiment | None, str | None, list[Change]]:
+    """Return the settings and the data to begin with, and the changes that were made to the settings."""
+    if request.origin is not None or request.apply is not None:
+        return _anew(request)
+    return *_new(request), []
+
+
+def _anew(request: Request) -> tuple[Experiment, str | None, list[Change]]:
+    if request.origin is None or request.apply is None or request.resume is not None:
+        given = {"--from": request.origin, "--apply": request.apply, "--resume": request.resume}
+        raise ConfigError(
+            "--from and --apply go together",
+            expected="--from RUN --apply N, for a new run",
+            received=" ".join(f"{option} {value}" for option, value in given.items() if value is not None),
+            hint=f"preceptor train {request.origin or 'RUN'}/experiment.toml trains with the same settings",
+        )
+    experiment, changes = repaired(request.origin, request.apply)
+    return experiment, request.data, changes
+
+
+def _new(request: Request) -> tuple[Experiment | None, str | None]:
     if request.data is not None and request.data.endswith(".toml"):
         return Experiment.read(Path(request.data)), None
     if request.data is not None and request.data.endswith(".py"):
@@ -69,19 +105,36 @@ def _start(request: Request) -> tuple[Experiment | None, str | None]:
     return None, request.data
 
 
-def _begin(run: Run, console: Console) -> list[Callback]:
+def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]:
+    """Say what is trained; ``quiet``: findings are told of later, with what was tried."""
     if run.prepared is not None:
         _say(console, "data", describe_data(run.prepared))
         built_in = run.prepared.dataset.origin.startswith("sklearn:")
         for note in () if built_in else run.prepared.dataset.notes:
             _say(console, "", note)
-    run.tell = lambda finding: console.print(as_text(finding), markup=False, soft_wrap=True)
+    if not quiet:
+        run.tell = lambda finding: _show(finding, console)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
     return [EpochTable(console)]
 
 
-def _conclude(run: Run, console: Console, *, test: bool) -> int:
+def _tell(one: Round, console: Console) -> None:
+    """Say what was found in one training of an attended one, what was tried, and what comes of that."""
+    for finding in one.run.findings:
+        if finding.severity in ALARMS:
+            _show(finding, console)
+    if one.change is not None:
+        _say(console, "applied", f"{one.change}; training again")
+    elif one.origin or one.trials:
+        _say(console, "attended", one.ended)
+
+
+def _show(finding: Finding, console: Console) -> None:
+    console.print(as_text(finding), markup=False, soft_wrap=True)
+
+
+def _conclude(run: Run, console: Console, *, test: bool, told: bool = False) -> int:
     assert run.folder is not None  # noqa: S101 - the command line always writes a run
     if run.status == "interrupted":
         _say(console, "saved", f"{run.folder.path}; go on with: preceptor train --resume {run.folder.path}")
@@ -99,18 +152,17 @@ def _conclude(run: Run, console: Console, *, test: bool) -> int:
     looked_at = run.ledger[-1]["best_epoch"] if run.ledger else None
     if test and measured and run.feeds and run.feeds.test is not None and looked_at != run.best_epoch:
         _say(console, "test", str(run.test()))
-    _judge(run, console)
+    _judge(run, console, told=told)
     _say(console, "report", str(run.report()))
     return 1 if run.status == "diverged" else 0
 
 
-def _judge(run: Run, console: Console) -> None:
+def _judge(run: Run, console: Console, *, told: bool) -> None:
     if run.diagnosis is None:
         return
-    told = run.diagnosis.told
     for finding in run.findings:
-        if finding.severity in ALARMS and finding.cause not in told:
-            console.print(as_text(finding), markup=False, soft_wrap=True)
+        if finding.severity in ALARMS and not told and finding.cause not in run.diagnosis.told:
+            _show(finding, console)
     _say(console, "verdict", counts(run.findings))
 
 

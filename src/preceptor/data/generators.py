@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["capture", "restore", "seeded"]
+__all__ = ["capture", "deterministic", "restore", "seeded"]
 
 
 def capture() -> dict[str, Any]:
@@ -74,3 +74,20 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         restore(before)
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Insist on deterministic kernels for the duration of a block, where wanted.
+
+    Example:
+        >>> with deterministic(True):
+        ...     torch.are_deterministic_algorithms_enabled()
+        True
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -11,7 +11,7 @@ from preceptor.diagnosis._options import axes_of, named
 from preceptor.diagnosis.structure import Structure
 from preceptor.observation.graph import Node, Value
 
-__all__ = ["RESHAPES", "contracted", "follow", "moved_axis", "torn"]
+__all__ = ["RESHAPES", "contracted", "follow", "moved_axis", "splits_samples", "torn"]
 
 RESHAPES = frozenset({"view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "resize"})
 """Operators that give the same memory another shape."""
@@ -51,6 +51,44 @@ def follow(structure: Structure, value: Value, axis: int) -> Iterator[tuple[Node
                 yield node, value, axis
             elif node.outputs:
                 stack.append((node.outputs[0], after, depth + 1))
+
+
+def splits_samples(structure: Structure, value: Value) -> Node | None:
+    """Return the reshape that splits axis 0 of a value after it was exchanged with another; None without."""
+    stack, seen = [(value, 0)], {(value.index, 0)}
+    while stack:
+        value, axis = stack.pop()
+        for node in structure.readers.get(value.index, ()):
+            if not node.outputs or node.inputs[0] is not value:
+                continue
+            reshapes = node.op in RESHAPES
+            after = _reshaped(node, axis) if reshapes else _axis_after(node, value, axis)
+            if after is None and reshapes and axis > 0 and _is_split(node, axis):
+                return node
+            if after is not None and (node.outputs[0].index, after) not in seen:
+                seen.add((node.outputs[0].index, after))
+                stack.append((node.outputs[0], after))
+    return None
+
+
+def _reshaped(node: Node, axis: int) -> int | None:
+    """Where an axis is after a reshape; None where it was split or merged."""
+    before, after = node.inputs[0].shape, node.outputs[0].shape
+    ahead = math.prod(before[:axis])
+    place = next((i for i in range(len(after)) if math.prod(after[:i]) == ahead), None)
+    if place is None:
+        return None
+    while place < len(after) and after[place] == 1 != before[axis]:
+        place += 1
+    return place if place < len(after) and after[place] == before[axis] else None
+
+
+def _is_split(node: Node, axis: int) -> bool:
+    """Whether an axis becomes several, and no other axis is among them."""
+    before, after = node.inputs[0].shape, node.outputs[0].shape
+    ahead = math.prod(before[:axis])
+    ends = {math.prod(after[:i]) for i in range(len(after) + 1)}
+    return ahead in ends and ahead * before[axis] in ends and _reshaped(node, axis) is None
 
 
 def _axis_after(node: Node, value: Value, axis: int) -> int | None:

@@ -22,6 +22,8 @@ _BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 _APART = 0.25
 _ROOT = 1e-12
 _MEANS = frozenset({"mean", "sum", "div", "truediv", "neg", "mul", "add"}) | REARRANGING
+_DIVIDING = frozenset({"div", "divide", "truediv", "true_divide"})
+_PLAIN_MEANS = _DIVIDING | frozenset({"mean", "sum", "where"}) | REARRANGING
 _SQUARE, _POWER = frozenset({"square", "pow"}), frozenset({"sub", "rsub"})
 
 
@@ -34,12 +36,14 @@ def chance(case: Case) -> float | None:
     error: at most its deviation, the smooth one: at most the smaller of deviation and half the variance; of
     a target with two values the absolute error of the commoner one. Sums count each element. Losses written
     by hand are known as squared or absolute differences from something that is not learned, and as
-    logarithms of softmax or sigmoid. None for weighted classes, and where the loss that is minimised is
+    logarithms of softmax or sigmoid; those of single samples (reduction="none") where their plain mean is
+    taken. None for weighted classes, and where the loss that is minimised is
     more than the call.
     """
     call = case.loss_call
     if call is None:
-        return _by_hand(case.structure) if case.structure is not None else None
+        structure = case.structure
+        return None if structure is None else _by_element(case, structure) or _by_hand(structure)
     if call["weighted"] or call["reduction"] not in ("mean", "sum", None) or not _alone(case, call):
         return None
     found = _of_call(case, call)
@@ -111,6 +115,34 @@ def _entropy(case: Case, call: LossCall) -> float | None:
 
 def _binary_entropy(p: float) -> float:
     return -sum(q * math.log(q) for q in (p, 1 - p) if q > 0)
+
+
+# ---------------------------------------------------------------------- losses of single samples
+
+
+def _by_element(case: Case, structure: Structure) -> float | None:
+    """The entropy of targets whose losses are computed for each sample, and then averaged as they are."""
+    losses, ops = {node.index: node for node in structure.loss_nodes}, []
+    call = None
+    for node in structure.chain(structure.graph.loss) if structure.graph.loss is not None else ():
+        if (call := losses.get(node.index)) is not None:
+            break
+        ops.append(node.op)
+    if call is None or not call.outputs[0].shape or len(call.inputs) < 2 or len(call.inputs[0].shape) < 2:
+        return None
+    mean = "mean" in ops or ("sum" in ops and _DIVIDING & set(ops))
+    if not mean or not set(ops) <= _PLAIN_MEANS or "weight" in call.options:
+        return None
+    if call.op in _BINARY:
+        target = call.inputs[1].statistics
+        return _binary_entropy(target.mean) if target is not None and 0 <= target.mean <= 1 else None
+    if call.op not in _CLASSES:
+        return None
+    counts = list(case.facts.get("classes", {}).get("train", {}).values())
+    shares = np.array(counts, dtype=float) / sum(counts) if counts else np.empty(0)
+    if len(shares):
+        return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) or None
+    return math.log(call.inputs[0].shape[1])
 
 
 # ---------------------------------------------------------------------- losses written by hand

@@ -96,7 +96,14 @@ def before(structure: Structure, layer: Layer) -> Iterator[Node]:
 
 
 def _passes(node: Node) -> bool:
-    return node.op in _PASSING or (node.op in _SCALING and len(node.inputs) == 1)
+    if node.op in _PASSING:
+        return True
+    return node.op in _SCALING and sum(not _is_plain(value) for value in node.inputs) == 1
+
+
+def _is_plain(value: Value) -> bool:
+    """Whether a value is one number for each unit, as a bias is; one for each position is more."""
+    return value.kind in ("parameter", "buffer") and sum(length > 1 for length in value.shape) <= 1
 
 
 def _only_data(structure: Structure, node: Node) -> Value | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from preceptor.diagnosis._aimed import moves_inputs
 from preceptor.diagnosis._usual import usual_rates
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.curve import Curve, Floats, Forecast
@@ -129,7 +130,13 @@ class Progress:
 
     @cached_property
     def others(self) -> bool:
-        """Whether another optimizer steps while this one does: two players, or parts trained in turns."""
+        """Whether one loss does not tell how training goes.
+
+        Another optimizer steps while this one does (two players, parts trained in turns), or inputs are moved
+        while the net stays as it is.
+        """
+        if moves_inputs(self._case):
+            return True
         first, last = self._span("train")
         spans = [self._span(phase) for phase in self._case.phases if phase.startswith("train:")]
         return any(begin < last and end > first for begin, end in spans)

@@ -26,7 +26,8 @@ def diagnose(
         seen: what a watch observed.
         over: whether the run has ended; while it goes on only rules that may be asked early are.
         ignore: ids of causes that are not to be named.
-        complain: told of a rule that failed; the others are asked all the same.
+        complain: told of a rule that failed, or of a family that could not be loaded; the others are asked
+            all the same.
 
     Example:
         >>> from preceptor.observation.protocol import Protocol
@@ -35,7 +36,7 @@ def diagnose(
         []
     """
     case, found = Case(seen, over=over), []
-    for rule in load_rules().values():
+    for rule in load_rules(complain).values():
         if not (over or rule.early) or set(rule.causes) <= set(ignore):
             continue
         try:

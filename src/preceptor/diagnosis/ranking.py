@@ -15,9 +15,12 @@ def rank(findings: Iterable[Finding]) -> list[Finding]:
 
     Order: severity, then exact before statistical, then confidence. A statistical finding whose cause
     another finding's cause explains (`Cause.explains`) becomes a consequence of that one where the other
-    is exact and at least as severe.
+    is exact and at least as severe. A statistical warning that explains a graver one, and is surer, is taken
+    to be as grave: the run is as bad as what follows from it. Of findings that are equal in all of this the
+    cause comes before what it explains.
     """
     merged = _merged(findings)
+    merged = sorted((_raised(finding, merged) for finding in merged), key=_order)
     kept: list[Finding] = []
     for finding in merged:
         parent = _parent(finding, merged)
@@ -33,7 +36,28 @@ def rank(findings: Iterable[Finding]) -> list[Finding]:
         )
         for finding in kept
     ]
-    return sorted(named, key=_order)
+    return sorted(named, key=lambda finding: (*_order(finding), _follows(finding, named)))
+
+
+def _raised(finding: Finding, others: list[Finding]) -> Finding:
+    """The finding, as severe as the gravest statistical one that it explains and is surer than."""
+    if finding.exact or finding.severity == "info":
+        return finding
+    severities = [finding.severity] + [
+        other.severity
+        for other in others
+        if other.cause in CAUSES[finding.cause].explains
+        and not other.exact
+        and finding.confidence > other.confidence
+    ]
+    return finding.but(severity=max(severities, key=SEVERITIES.index))
+
+
+def _follows(finding: Finding, others: list[Finding]) -> bool:
+    """Whether another finding that is as severe and as sure explains it."""
+    return any(
+        finding.cause in CAUSES[other.cause].explains and _order(other) == _order(finding) for other in others
+    )
 
 
 def _order(finding: Finding) -> tuple[int, bool, float]:

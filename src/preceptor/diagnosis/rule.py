@@ -15,10 +15,10 @@ from preceptor.errors import UnknownName
 __all__ = ["RULES", "Rule", "load_rules", "rule"]
 
 _FAMILIES = (
-    *("data", "scales", "preparation", "labels", "pairing", "order", "amounts", "splits"),
+    *("data", "scales", "preparation", "destruction", "labels", "pairing", "order", "amounts", "splits"),
     *("protocol", "modes", "losses", "outputs", "structure", "numerics", "rates", "fit"),
     *("coverage", "wiring", "schedules", "strengths", "explosions", "restoring", "metrics"),
-    *("overshooting", "budget", "optimizers", "capacity"),
+    *("overshooting", "collapses", "budget", "optimizers", "capacity"),
     *("steps", "resources", "shapes", "mismatch", "classes", "scores", "softmax", "reshapes"),
     *("initial", "units", "logarithms"),
 )
@@ -64,8 +64,24 @@ def rule(*causes: str, early: bool = False) -> Callable[[_F], _F]:
     return register
 
 
-def load_rules() -> dict[str, Rule]:
-    """Import every family of rules and return all of them."""
+def load_rules(complain: Callable[[str], None] | None = None) -> dict[str, Rule]:
+    """Import every family of rules and return all of them.
+
+    Arguments:
+        complain: told of a family that could not be imported; the others are there all the same.
+    """
     for family in _FAMILIES:
-        importlib.import_module(f"preceptor.diagnosis.rules.{family}")
+        module = f"{__package__}.rules.{family}"
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001 one family's error must not cost the findings of the others
+            _forget(module)
+            if complain is not None:
+                complain(f"the rules {family} failed to load: {type(error).__name__}: {error}")
     return RULES
+
+
+def _forget(module: str) -> None:
+    """Drop the rules that a module had registered before it failed."""
+    for name in [name for name, rule in RULES.items() if rule.find.__module__ == module]:
+        del RULES[name]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -76,15 +79,35 @@ def _result(
         "locations": _locations(finding, program, locate),
         "partialFingerprints": {"preceptor/v1": hashlib.sha256(key.encode()).hexdigest()[:32]},
         "properties": {
-            name: value for name, value in finding.to_plain().items() if name in _PROPERTIES and value
+            name: _plain(value) for name, value in finding.to_plain().items() if name in _PROPERTIES and value
         },
     }
     if key in known:
         result["suppressions"] = [{"kind": "external", "justification": "known in the baseline"}]
+    if known:
+        result["baselineState"] = "unchanged" if key in known else "new"
     return result
 
 
 _PROPERTIES = ("evidence", "confidence", "exact", "steps", "effect", "against", "consequences", "references")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: numbers that are not finite become text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _uri(path: str) -> str:
+    """Return a path as a relative reference with forward slashes; an absolute one as seen from here."""
+    if Path(path).is_absolute():
+        path = os.path.relpath(path)
+    return quote(path.replace("\\", "/").removeprefix("./"))
 
 
 def _locations(finding: Finding, program: str, locate: Callable[[str], str]) -> list[dict[str, Any]]:
@@ -94,7 +117,7 @@ def _locations(finding: Finding, program: str, locate: Callable[[str], str]) -> 
     location: dict[str, Any] = {}
     if file:
         location["physicalLocation"] = {
-            "artifactLocation": {"uri": quote(locate(file).replace("\\", "/"))},
+            "artifactLocation": {"uri": _uri(locate(file))},
             "region": {"startLine": max(1, int(line))},
         }
     if finding.layers:

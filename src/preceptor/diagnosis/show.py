@@ -46,16 +46,23 @@ def details(finding: Finding) -> list[tuple[str, str]]:
         >>> details(Finding("overfitting", "warning", "…", {"lowest at epoch": 3}, remedy="stop there"))
         [('evidence', 'lowest at epoch 3'), ('remedy', 'stop there')]
     """
-    said = {
-        "evidence": "; ".join(f"{key} {value(given)}".strip() for key, given in finding.evidence.items()),
-        "seen": _place(finding),
-        "effect": finding.effect,
-        "remedy": finding.remedy,
-        "tried": value(finding.verification) if finding.verification else "",
-        "against": "; ".join(finding.against),
-        "consequences": "; ".join(text.rstrip(".") for text in finding.consequences),
-    }
-    return [(label, text) for label, text in said.items() if text]
+    evidence = "; ".join(f"{key} {value(given)}".strip() for key, given in finding.evidence.items())
+    said = [
+        ("evidence", evidence),
+        ("seen", _place(finding)),
+        ("effect", finding.effect),
+        ("remedy", finding.remedy),
+        *(("tried", text) for text in _tried(finding.verification or {})),
+        ("against", "; ".join(finding.against)),
+        ("consequences", "; ".join(text.rstrip(".") for text in finding.consequences)),
+    ]
+    return [(label, text) for label, text in said if text]
+
+
+def _tried(verification: Mapping[str, Any]) -> list[str]:
+    """Return a line for each trial: the one that counts, then the others."""
+    trials = [verification, *verification.get("others", ())] if verification else []
+    return [str(trial["text"]) if "text" in trial else value(trial) for trial in trials]
 
 
 def counts(findings: Iterable[Finding]) -> str:

@@ -60,6 +60,7 @@ class Around(Listener):
         self.protocol.note("clip", name, 0, frame)
         if isinstance(result, Tensor):
             limit = kwargs.get("max_norm", args[1] if len(args) > 1 else float("inf"))
+            self.facts.clips(name, limit)
             value = number(result)
             self.numbers.add("clip_norm", self.steps.train, value)
             self.numbers.add("clipped", self.steps.train, value > limit)

@@ -47,6 +47,11 @@ class Facts:
         self._counted: set[tuple[str, int, int]] = set()
         self._built = 0
 
+    def clips(self, function: str, limit: Any) -> None:
+        """Gradients are clipped at ``limit``."""
+        if isinstance(limit, (int, float)):
+            self._facts["clipping"] = {"function": function, "limit": float(limit)}
+
     def model(self, module: nn.Module, frame: types.FrameType) -> None:
         """An outermost module is called for the first time."""
         module = self.names.owner(module)

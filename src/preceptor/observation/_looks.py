@@ -13,6 +13,7 @@ from preceptor.observation._names import Names
 from preceptor.observation.capture import Capture
 from preceptor.observation.governor import Governor
 from preceptor.observation.graph import Graph
+from preceptor.observation.kept import Kept
 from preceptor.observation.look import Look, Probe, Source
 from preceptor.observation.record import Record
 
@@ -22,6 +23,9 @@ _CALLS = 4  # outermost calls that one look follows: a step that accumulates has
 _GRAPHS = 3
 _EARLY_GRAPH = 2
 _FREE = 40  # batches and losses of evaluations that are looked at whatever it takes
+_FREE_PASSES = frozenset(
+    (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
+)  # spread, so that short runs are seen to their end
 _EVALUATION_SECONDS = 2e-4
 _OPTIMIZER_STEPS = 8  # a look lasts until each optimizer has stepped, and no longer than this
 
@@ -32,6 +36,7 @@ class Looks:
     Arguments:
         complain: takes the name of a probe and its error.
         memory: bytes that recorded graphs may keep alive.
+        kept: takes the steps that trials run anew; None where none are wanted.
     """
 
     def __init__(
@@ -43,20 +48,26 @@ class Looks:
         *,
         memory: int,
         complain: Callable[[str, Exception], None],
+        kept: Kept | None = None,
     ) -> None:
         self.record, self.names, self.probes, self.governor = record, names, probes, governor
         self.graphs: dict[int, Graph] = {}
         self.look: Look | None = None
         self.capture: Capture | None = None
         self._memory, self._complain = memory, complain
+        self.kept = kept
+        self._began = 0.0
         self._calls = 0
         self._seconds = 0.0
         self._stepped: dict[int, int] = {}
         self._awaited = 1
         self._free = _FREE
+        self._passes = 0
+        self._passing = False
         self._next_graph = _EARLY_GRAPH
         self._graph_seconds = 0.0
         self._capture_step = 0
+        self._passing = False  # the graph is for trials alone
         self.evaluation: Look | None = None
 
     # ------------------------------------------------------------------ training steps
@@ -68,14 +79,21 @@ class Looks:
         graph = step >= self._next_graph and (
             step <= _EARLY_GRAPH or self.governor.affords(self._graph_seconds)
         )
-        if not (self.governor.due(step) or graph):
+        keep = self._keeps(step)
+        if not ((step >= self.governor.next and self.governor.due(step)) or graph or keep):
             return
         self._awaited = max(1, optimizers)
         self._stepped, self._calls, self._seconds = {}, 0, 0.0
         self.look = Look(step, "train", self.record, names=self.names, closer=self.governor.closer)
         self._tell("begin")
-        if graph or step == 0:
-            self._start_capture(step)
+        if graph or step == 0 or keep:
+            self._start_capture(step, passing=not (graph or step == 0))
+
+    def _keeps(self, step: int) -> bool:
+        if self.kept is None:
+            return False
+        self._began = self._began or time.perf_counter()
+        return self.kept.wants(step, time.perf_counter() - self._began)
 
     @property
     def wanted(self) -> bool:
@@ -119,6 +137,8 @@ class Looks:
     def before_step(self, optimizer: Any, args: Any = (), kwargs: Any = None) -> Any:
         """An optimizer begins to step; return the arguments to step with where they are to be others."""
         self._tell("before_step", optimizer)
+        if self.kept is not None:
+            self.kept.meets(optimizer)
         return None if self.capture is None else self.capture.before_step(optimizer, args, kwargs or {})
 
     def after_step(self, optimizer: Any) -> bool:
@@ -154,7 +174,9 @@ class Looks:
     def evaluate(self, step: int, args: tuple[Any, ...], kwargs: dict[str, Any], source: Source) -> None:
         """An outermost module is called without gradient."""
         if self.evaluation is None:
-            if self._free <= 0 and not self.governor.affords(_EVALUATION_SECONDS):
+            if not self._passing:
+                self._passing, self._passes = True, self._passes + 1
+            if not self._may_evaluate():
                 return
             self.evaluation = Look(step, "evaluation", self.record, names=self.names, closer=False)
         self.evaluation.source = source
@@ -166,6 +188,7 @@ class Looks:
 
     def end_evaluation(self) -> None:
         """Training goes on."""
+        self._passing = False
         if self.evaluation is not None:
             look, self.evaluation = self.evaluation, None
             started = time.perf_counter()
@@ -173,12 +196,16 @@ class Looks:
                 look.finish()
             self.governor.took(time.perf_counter() - started)
 
+    def _may_evaluate(self) -> bool:
+        free = self._free > 0 and self._passes in _FREE_PASSES
+        return free or self.governor.affords(_EVALUATION_SECONDS)
+
     def _tell_evaluation(self, method: str, *args: Any) -> None:
         if self._tell_aside(method, *args):
             self._free -= 1
 
     def _tell_aside(self, method: str, *args: Any) -> bool:
-        if self.evaluation is None or (self._free <= 0 and not self.governor.affords(_EVALUATION_SECONDS)):
+        if self.evaluation is None or not self._may_evaluate():
             return False
         started = time.perf_counter()
         self._tell_of(self.evaluation, method, *args)
@@ -187,13 +214,16 @@ class Looks:
 
     # ------------------------------------------------------------------ graphs
 
-    def _start_capture(self, step: int) -> None:
+    def _start_capture(self, step: int, *, passing: bool) -> None:
         if torch._C._len_torch_dispatch_stack() > 0:
             return
-        capture = Capture(budget=self._memory // _GRAPHS, follow_steps=False, known=self.names)
+        capture = Capture(
+            budget=self._memory // _GRAPHS, follow_steps=False, known=self.names, statistics=not passing
+        )
         capture.start()
-        self.capture, self._capture_step = capture, step
-        self._next_graph = _EARLY_GRAPH if step < _EARLY_GRAPH else step * 10
+        self.capture, self._capture_step, self._passing = capture, step, passing
+        if not passing:
+            self._next_graph = _EARLY_GRAPH if step < _EARLY_GRAPH else step * 10
 
     def end_capture(self) -> None:
         """Stop recording, and keep the graph."""
@@ -201,6 +231,10 @@ class Looks:
         if capture is None:
             return
         graph = capture.stop()
+        if self.kept is not None and len(graph.nodes):
+            self.kept.add(self._capture_step, graph, capture.seconds)
+        if self._passing:
+            return
         self._graph_seconds = capture.seconds
         self.governor.took(self._graph_seconds)
         if len(graph.nodes) == 0:
@@ -223,6 +257,16 @@ class Looks:
         started = time.perf_counter()
         self._tell_of(self.look, method, *args)
         self._seconds += time.perf_counter() - started
+
+    def aside(self, measure: Callable[[], None]) -> None:
+        """Measure something outside of looks, unseen by the program."""
+        started = time.perf_counter()
+        with self._aside():
+            try:
+                measure()
+            except Exception as error:  # noqa: BLE001 an error of ours is a note
+                self._complain("aside", error)
+        self.governor.took(time.perf_counter() - started)
 
     def _tell_of(self, look: Look, method: str, *args: Any) -> None:
         with self._aside():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from preceptor.observation._around import Around
 from preceptor.observation._facts import Facts
 from preceptor.observation._freshness import Freshness
+from preceptor.observation._given import Given
 from preceptor.observation._hand import Hand, leaves_of
 from preceptor.observation._judging import Judges
 from preceptor.observation._looks import Looks
@@ -69,6 +70,7 @@ class Observer(Around):
         self._optimizers: dict[int, int] = {}
         self._fresh: dict[int, Freshness] = {}  # of optimizers that are at their first steps
         self._suspicions = 0
+        self._given: Given | None = Given()
         self._trained: set[int] = set()
         self._recent: dict[int, int] = {}
         self._rates: dict[tuple[int, int], Any] = {}
@@ -123,6 +125,8 @@ class Observer(Around):
             self.looks.evaluate(self.steps.train, args, kwargs, source)
             self.looks.enters(module, training=False)
             self._maybe_evaluating(module, place)
+        if grad and self._given is not None:
+            self._given.inputs(args)
         if grad and module.training:
             self._trained.add(id(module))
         self._depth, self.quiet, self._grad, self._training = 1, not look, grad, module.training
@@ -198,6 +202,8 @@ class Observer(Around):
         if not grad:
             self._evaluated(name, function, args, kwargs, result, place, frame)
             return
+        if self._given is not None:
+            self._given.targets(args)
         if self.looks.look is not None:
             bound = self._bound(function, args, kwargs)
             self.looks.loss(name, bound, result, self.protocol.event(place).where)
@@ -271,7 +277,7 @@ class Observer(Around):
         self._in_backward = True
         self.judges.stop()
         root = roots if isinstance(roots, Tensor) else roots[0]
-        if self.hand is not None and self.hand.has_stepped():
+        if self.hand is not None and not self._stepping and self.hand.has_stepped():
             self.hand.confirmed = True
             self._end_step(self.hand, 0)
             self.hand.looked_at = False
@@ -283,15 +289,14 @@ class Observer(Around):
         if self.passes.open:
             self._open_one()
             self._close_passes(backward=True)
-        if self.looks.evaluation is not None:
-            self.looks.end_evaluation()
+        self.looks.end_evaluation()
         self._one = None
         self._training_loader = self._loader
         loss = None
         if not (self._stepping and self._counted) and root.numel() == 1:
             loss = number(root if self._unscaled is None else self._unscaled)
         self._unscaled = None
-        if not self._optimizers and self.hand is None:
+        if not self._optimizers and self.hand is None and not self._stepping:
             self._meet_hand(root)
         if self.looks.look is not None:
             self.looks.before_backward()
@@ -389,13 +394,13 @@ class Observer(Around):
             self.numbers.add("loss", step, total, "train" if index == 0 else f"train:{index}")
             self._losses.clear()
             if type(total) is float and total - total != 0.0:
-                self._suspect()
+                self._suspect(step)
         self._rates_of(optimizer, index, step)
         self.protocol.end_phrase()
         self._recent[index] = step
         if looks.look is not None and getattr(optimizer, "looked_at", True) and looks.after_step(optimizer):
             self._after_look(step)
-        if step + 1 >= self.governor.next and optimizer is not self.hand:
+        if (step + 1 >= self.governor.next or looks.kept is not None) and optimizer is not self.hand:
             looks.begin(step + 1, self._active(step))
 
     def _active(self, step: int) -> int:
@@ -422,8 +427,11 @@ class Observer(Around):
         self.numbers.flush()
         self.clock.restart()
 
-    def _suspect(self) -> None:
-        """The loss is not finite: look at what follows, a few times."""
+    def _suspect(self, step: int) -> None:
+        """The loss is not finite: see what the step was given, and look at what follows, a few times."""
+        if self._given is not None:
+            given, self._given = self._given, None
+            self.looks.aside(lambda: given.tell(self.record, step))
         if self._suspicions < _SUSPICIONS:
             self._suspicions += 1
             self.governor.look_closer()

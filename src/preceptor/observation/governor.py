@@ -7,11 +7,11 @@ import time
 
 __all__ = ["BUDGETS", "Governor"]
 
-BUDGETS = {"economy": 0.004, "standard": 0.02, "full": math.inf}
+BUDGETS = {"economy": 0.002, "standard": 0.015, "full": math.inf}
 _CADENCES = {"economy": 20, "standard": 10, "full": 1}
 _EARLY = frozenset((0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89))
 _LAST_EARLY = max(_EARLY)
-_RARE, _APART, _LOOSER = 144, 1.6, 3.0
+_RARE, _APART, _LOOSER = 144, 1.6, 4.0
 _PAUSE = 5  # steps until the next question, where a look would have been too much
 
 
@@ -25,7 +25,7 @@ class Governor:
     where spent is the time that looking has taken so far, expected the usual time of a look, elapsed the
     time since the first step. What early looks take counts, and is paid off by the steps that follow. So
     that a run which is over before they are paid off is still seen as a whole, a look is also due at steps
-    144, 230, 368, …, each 1.6 times the one before, as long as that stays within three times the share.
+    144, 230, 368, …, each 1.6 times the one before, as long as that stays within four times the share.
 
     Arguments:
         level: "economy", "standard" or "full".

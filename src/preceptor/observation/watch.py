@@ -20,6 +20,7 @@ from preceptor.observation._preparation import Preparation
 from preceptor.observation.attach import Attachment
 from preceptor.observation.governor import BUDGETS, Governor
 from preceptor.observation.graph import Graph
+from preceptor.observation.kept import Kept
 from preceptor.observation.observed import Observed
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
@@ -37,8 +38,9 @@ class Watch:
 
     Arguments:
         level: "economy" (losses, protocol, norms now and then), "standard", or "full" (look at every step).
-        budget: share of the program's time that looking may take; default: 0.004, 0.02, unbounded by level.
+        budget: share of the program's time that looking may take; default: 0.002, 0.015, unbounded by level.
         memory: bytes that record and graphs may take together.
+        trials: whether to keep steps with their batches, up to half of ``memory`` more, to try remedies on.
 
     Example:
         >>> import torch
@@ -52,7 +54,14 @@ class Watch:
         (3, 3)
     """
 
-    def __init__(self, level: str = "standard", budget: float | None = None, memory: int = 256 << 20) -> None:
+    def __init__(
+        self,
+        level: str = "standard",
+        budget: float | None = None,
+        memory: int = 256 << 20,
+        *,
+        trials: bool = False,
+    ) -> None:
         if level not in LEVELS:
             raise UnknownName("level", str(level), LEVELS)
         if budget is not None and not (math.isfinite(budget) and 0 < budget <= 1):
@@ -72,6 +81,7 @@ class Watch:
             Governor(level, budget),
             memory=memory // 2,
             complain=self._complain,
+            kept=Kept(memory=memory // 2) if trials else None,
         )
         self._observer = Observer(self._record, self.protocol, self._looks, self._note)
         self._attachment: Attachment | None = None
@@ -182,6 +192,11 @@ class Watch:
                 hint="; ".join(self.notes) or None,
             )
         return graphs[max(graphs) if step is None else min(graphs, key=lambda at: (abs(at - step), at))]
+
+    @property
+    def kept(self) -> Kept | None:
+        """The steps that were kept for trials; None where none were asked for."""
+        return self._looks.kept
 
     @property
     def observed(self) -> Observed:

@@ -79,6 +79,7 @@ class Run:
         state: where the training stands.
         diagnosis: the watch over it, and its findings; None where it was not watched.
         tell: hears of a critical finding as soon as it is made; by default it becomes a warning.
+        changes: what was tried and applied, round by round, where the training was attended.
     """
 
     experiment: Experiment
@@ -93,6 +94,7 @@ class Run:
     recorded: History | None = None
     diagnosis: Diagnosis | None = None
     tell: Callable[[Finding], None] = warn
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.preprocessor is None and self.feeds is not None:
@@ -141,9 +143,8 @@ class Run:
         if not self.folder or state is None:
             return
         self.folder.write("history.csv", state.history.to_csv())
+        self.keep_findings()
         if self.diagnosis is not None:
-            findings = {"findings": [finding.to_plain() for finding in self.findings]}
-            write_json(self.folder.path / "findings.json", findings)
             self.diagnosis.watch.observed.save(self.folder.path / "record")
         self.folder.write_weights("best", state.best_weights or state.weights())
         if state.last_weights is not None:
@@ -153,6 +154,12 @@ class Run:
             best_epoch=state.best_epoch,
             timing=state.clock.summary() if state.clock.count else self.folder.manifest.get("timing"),
         )
+
+    def keep_findings(self) -> None:
+        """Write the findings, as they are known now, into the folder."""
+        if self.folder and self.diagnosis is not None:
+            findings = {"findings": [finding.to_plain() for finding in self.findings]}
+            write_json(self.folder.path / "findings.json", findings)
 
     def test(self) -> Evaluation:
         """Measure on the test set, and enter the look into the ledger: later looks say that they are later.
@@ -362,6 +369,7 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
         chosen=set(manifest["chosen"]),
         preprocessor=preprocessor,
         recorded=run_folder.history,
+        changes=run_folder.changes,
     )
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.data import Prepared, generators
 from preceptor.errors import ConfigError, DataError, StorageError
 from preceptor.observation.watch import Watch
+from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._diagnosis import Diagnosis
 from preceptor.run._refusals import (
     fingerprints,
@@ -76,7 +76,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     experiment: Experiment | None = None,
     callbacks: Sequence[Callback] = (),
-    attend: Callable[[Run], Sequence[Callback]] | None = None,
+    on_start: Callable[[Run], Sequence[Callback]] | None = None,
+    attend: bool | Attend = False,
 ) -> Run:
     """Train a network and return the run: history, best weights, and what can be done with them.
 
@@ -114,7 +115,9 @@ def train(
         settings: further settings by dotted key, such as ``{"model.hidden": [64, 64]}``.
         experiment: settings to start from, which the other arguments override.
         callbacks: see `preceptor.Callback`.
-        attend: called with the run before its first step; the callbacks it returns are added.
+        on_start: called with the run before its first step; the callbacks it returns are added.
+        attend: where something is wrong with the run, try what may remove it, apply what helps, and train
+            again; an `Attend` says how often and how long. What was done is in ``run.changes``.
 
     Returns:
         The run; the weights of the best epoch are in its model.
@@ -161,34 +164,37 @@ def train(
         None if _is_fraction(test) else test,
         own_model=objects.model is not None or ":" in base.model.name,
     )
-    return _run(base, inputs, objects, keys, folder, out, callbacks, attend)
+    job = Job(base, inputs, objects, keys, out, callbacks, on_start)
+    if not attend:
+        return _run(job, folder)
+    if folder is not None:
+        raise ConfigError(
+            "a run that goes on cannot be attended",
+            expected="attend for a new run, or resume for one that is to be completed",
+            received="attend beside resume",
+            hint="complete the run first, then train anew from its settings",
+        )
+    return attended(job, _run, Attend() if attend is True else attend)
 
 
-def _run(
-    experiment: Experiment,
-    inputs: Inputs,
-    objects: Objects,
-    chosen: set[str],
-    folder: RunFolder | None,
-    out: Path | str | bool | None,
-    callbacks: Sequence[Callback],
-    attend: Callable[[Run], Sequence[Callback]] | None,
-) -> Run:
+def _run(job: Job, folder: RunFolder | None = None) -> Run:
+    experiment, objects, callbacks = job.experiment, job.objects, job.callbacks
+    chosen = job.chosen
     resumed = folder is not None
     if folder is not None:
         chosen = chosen | set(folder.manifest["chosen"])
     device = choose_device(experiment.training.device)
-    feeds, prepared, experiment = make_feeds(experiment, inputs, device)
+    feeds, prepared, experiment = make_feeds(experiment, job.inputs, device)
     if folder is not None:
         refuse_other_data(folder, prepared)
     if objects.model is None and ":" in experiment.model.name:
         raise own_model_needed(experiment.model.name)
-    with generators.seeded(experiment.seed), _deterministic(experiment.training.deterministic):
+    with generators.seeded(experiment.seed), generators.deterministic(experiment.training.deterministic):
         problem, experiment = build(experiment, feeds, objects, device)
-        if folder is None and out is not False:
+        if folder is None and job.out is not False:
             # A loader does not tell its classes; by now the model has.
             signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
-            folder = _begin(experiment, signature, prepared, chosen, out)
+            folder = _begin(experiment, signature, prepared, chosen, job.out)
         elif folder is not None:
             refuse_other_settings(folder.experiment, experiment)
             callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
@@ -204,7 +210,8 @@ def _run(
         if experiment.training.watch and Watch.current() is None:
             run.diagnosis = Diagnosis(lambda finding: run.tell(finding))
             keep.append(run.diagnosis)
-        run.state = _fit(run, problem, [*callbacks, *keep, *(attend(run) if attend else ())], resumed)
+        added = job.on_start(run) if job.on_start else ()
+        run.state = _fit(run, problem, [*callbacks, *keep, *added], resumed)
     run.finish()
     return run
 
@@ -331,13 +338,3 @@ def _source(experiment: Experiment) -> str:
             hint="data='digits'",
         )
     return experiment.data.source
-
-
-@contextmanager
-def _deterministic(wanted: bool) -> Any:
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted or before)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -122,6 +122,28 @@ class RunFolder:
         """What was fitted on the training data."""
         return self._json("preprocessing.json")
 
+    @property
+    def findings(self) -> list[dict[str, Any]] | None:
+        """What was found wrong, best guess first; None where nobody looked."""
+        return self._listed("findings.json", "findings")
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """The rounds of an attended training: what was tried, and what was applied."""
+        return self._listed("changes.json", "rounds") or []
+
+    def _listed(self, name: str, key: str) -> list[dict[str, Any]] | None:
+        if not (self.path / name).is_file():
+            return None
+        listed = self._json(name).get(key)
+        if isinstance(listed, list) and all(isinstance(one, dict) for one in listed):
+            return listed
+        raise CheckpointError(
+            f"cannot read {self.path / name}",
+            expected=f"a list of {key}",
+            received=f"{type(listed).__name__} under {key!r}",
+        )
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             content: dict[str, Any] = dict(json.loads((self.path / name).read_text(encoding="utf-8")))

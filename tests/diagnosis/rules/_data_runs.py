@@ -13,13 +13,24 @@ from torch.utils.data import DataLoader, TensorDataset
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import RULES
-from preceptor.diagnosis.rules import amounts, data, labels, order, pairing, preparation, scales, splits
+from preceptor.diagnosis.rules import (
+    amounts,
+    data,
+    destruction,
+    labels,
+    order,
+    pairing,
+    preparation,
+    scales,
+    splits,
+)
 from preceptor.observation.watch import Watch
 
 Data = tuple[Tensor, Tensor]
 
 FAMILIES = {
-    module.__name__ for module in (amounts, data, labels, order, pairing, preparation, scales, splits)
+    module.__name__
+    for module in (amounts, data, destruction, labels, order, pairing, preparation, scales, splits)
 }
 
 
@@ -55,13 +66,16 @@ def run(
     shuffle: bool = True,
     each_epoch: Callable[[int], Data] | None = None,
     evaluation_loss: bool = True,
+    budget: float = 1.0,
+    prepare: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> Case:
     """Train and evaluate after each epoch, watched more closely than usual."""
     torch.manual_seed(0)
     x, y = train
     outputs = int(y.max()) + 1 if loss == "cross_entropy" else 1
     model = model or mlp(x.shape[1], outputs)
-    with Watch(budget=1.0) as watch:
+    with Watch(budget=budget) as watch:
+        x = prepare(x)
         lose = getattr(functional, loss) if isinstance(loss, str) else loss
         made = optimizer(model.parameters())
         loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=shuffle)

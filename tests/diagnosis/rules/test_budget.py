@@ -78,6 +78,20 @@ def test_large_batches_leave_few_updates() -> None:
     assert sorted(causes) == ["too-few-epochs", "unsuitable-batch-size"]
 
 
+def test_batches_of_half_the_data_leave_few_updates() -> None:
+    case = _train(epochs=4, batch=320, rate=0.05, make=torch.optim.SGD)
+    (finding,) = list(batches_too_large(case))
+    assert finding.severity == "warning"
+    assert finding.evidence["updates"] == 8
+    assert finding.evidence["updates an epoch"] == 2
+
+
+@pytest.mark.slow
+def test_full_batches_that_make_their_way_are_silent() -> None:
+    assert list(batches_too_large(_train(epochs=300, batch=640, rate=3e-3))) == []
+    assert list(batches_too_large(_train(epochs=60, batch=640, rate=0.1))) == []
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_run_that_has_settled_is_silent(seed: int) -> None:
     assert _alarms(_train(epochs=40, rate=3e-3, seed=seed)) == []

@@ -41,3 +41,23 @@ def test_gaps_that_the_model_fills_are_no_alarm() -> None:
     x, y = blobs()
     x[3, 2] = math.nan
     assert alarms(run((x, y), model=Filling())) == set()
+
+
+def test_one_gap_at_a_step_that_no_look_fell_on() -> None:
+    x, y = blobs(1600)
+    x[1599, 2] = math.nan  # the last batch of a hundred, in order
+    finding = found(run((x, y), epochs=2, shuffle=False, budget=1e-6))["invalid-values-in-data"]
+    assert (finding.severity, finding.exact) == ("critical", True)
+    assert finding.steps == (99,)
+    assert finding.evidence["samples of the batch"] == [15]
+    u, v = line(1600)
+    v[1599] = math.inf
+    case = run((u, v), loss="mse_loss", epochs=2, shuffle=False, budget=1e-6)
+    assert "1 targets of the batch at step 99" in found(case)["invalid-values-in-data"].title
+
+
+def test_a_run_that_breaks_down_on_sound_data_is_none() -> None:
+    x, y = line()
+    case = run((x * 1e3, y), loss="mse_loss", optimizer=lambda p: torch.optim.SGD(p, lr=1e3), epochs=3)
+    assert case.diverged
+    assert "invalid-values-in-data" not in found(case)

@@ -45,7 +45,8 @@ SUMS = {
 def test_sums_that_make_the_run_diverge(name) -> None:
     told = findings(fit(SUMS[name], lr=0.1), explosions)
     assert set(told) == {"loss-reduction"}
-    assert told["loss-reduction"].severity == "warning"
+    assert told["loss-reduction"].severity == "critical"
+    assert told["loss-reduction"].confidence == 0.9
     assert told["loss-reduction"].evidence["samples in a batch"] == 32
 
 
@@ -72,7 +73,7 @@ def test_means_are_never_to_blame(name, lr) -> None:
 
 def test_batches_that_are_added_up_undivided() -> None:
     told = findings(fit(functional.mse_loss, lr=0.8, passes=4), explosions)
-    assert told["loss-reduction"].severity == "warning"
+    assert told["loss-reduction"].severity == "critical"
     assert "4 batches" in told["loss-reduction"].title
 
 
@@ -117,3 +118,15 @@ def test_a_gradient_that_is_clipped() -> None:
 
 def test_a_recurrence_that_is_calm() -> None:
     assert "missing-gradient-clipping" not in findings(read(gain=0.9, lr=0.1, length=10), explosions)
+
+
+def test_the_larger_part_of_what_is_too_long_is_to_blame() -> None:
+    summed = SUMS["reduction"]
+    assert findings(fit(summed, lr=0.1), explosions)["loss-reduction"].confidence == 0.9
+    assert findings(fit(summed, lr=100.0), explosions)["loss-reduction"].confidence == 0.65
+
+
+def test_a_sum_in_a_run_of_noise_does_no_harm() -> None:
+    noise = 5 * torch.randn(32, generator=torch.Generator().manual_seed(3))
+    told = findings(fit(lambda p, y: ((p - y - noise) ** 2).sum(), lr=1e-3), explosions)
+    assert told["loss-reduction"].severity == "info"

@@ -111,7 +111,7 @@ def test_a_bottleneck(width: int) -> None:
     torch.manual_seed(0)
     x = _pictures()
     (finding,) = list(too_little_capacity(_fit(_coder(width), (x, x), steps=600)))
-    assert finding.severity == "warning"
+    assert finding.severity == ("warning" if width == 1 else "info")
     assert finding.evidence["width"] == width
     assert finding.layers == ("2",)
 
@@ -137,6 +137,70 @@ def test_a_connection_around_the_bottleneck_is_silent() -> None:
     x = _pictures()
     target = x * 0.7 + torch.randn_like(x)
     assert list(too_little_capacity(_fit(Around(), (x, target), steps=600))) == []
+
+
+def _classes(size: int = 600) -> tuple[Tensor, Tensor]:
+    centres, of = torch.randn(50, 32), torch.randint(50, (size,))
+    return centres[of] + 0.3 * torch.randn(size, 32), of % 10
+
+
+def _entropy(output: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(output, target)
+
+
+class _Last(nn.Module):
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.cells, self.head = nn.GRU(4, units, batch_first=True), nn.Linear(units, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.cells(x.reshape(len(x), 8, 4))[0][:, -1])
+
+
+def _pooled(channels: int) -> nn.Module:
+    return nn.Sequential(
+        *(nn.Unflatten(1, (1, 32)), nn.Conv1d(1, channels, 3, padding=1), nn.ReLU(), nn.AvgPool1d(16)),
+        *(nn.Flatten(), nn.Linear(2 * channels, 10)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "width"),
+    [
+        (lambda: nn.Sequential(nn.Linear(32, 2), nn.ReLU(), nn.Linear(2, 10)), 2),
+        (lambda: _Last(1), 1),
+        (lambda: _pooled(1), 2),
+    ],
+    ids=["dense", "recurrent", "pooled"],
+)
+def test_many_classes_behind_few_numbers(model: Any, width: int) -> None:
+    torch.manual_seed(0)
+    case = _fit(model(), _classes(), loss=_entropy, steps=600, rate=2e-2)
+    (finding,) = list(too_little_capacity(case))
+    assert (finding.evidence["width"], finding.evidence["outputs"]) == (width, 10)
+    assert finding.severity == "warning"
+
+
+@pytest.mark.parametrize("units", [32, 12])
+def test_many_classes_behind_enough_numbers_are_silent(units: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, units), nn.ReLU(), nn.Linear(units, 10))
+    assert list(too_little_capacity(_fit(model, _classes(), loss=_entropy, steps=400))) == []
+
+
+def test_a_second_input_leads_past_the_bottleneck() -> None:
+    class Told(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(32, 1), nn.Linear(33, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.cat([torch.tanh(self.first(x)), x], dim=1))
+
+    torch.manual_seed(0)
+    x, y = _classes()
+    y = torch.where(torch.rand(len(y)) < 0.7, torch.randint(10, (len(y),)), y)
+    assert list(too_little_capacity(_fit(Told(), (x, y), loss=_entropy, steps=400))) == []
 
 
 @pytest.mark.slow

@@ -95,3 +95,39 @@ def test_a_rare_class_that_is_learned_or_weighted_is_fine() -> None:
     weighted = lambda scores, y: functional.cross_entropy(scores, y, weight=weights)  # noqa: E731
     case = run(rare(1200, apart=0.4), loss=weighted, model=mlp(5, 2), batch_size=100, epochs=4)
     assert "class-imbalance" not in found(case)
+
+
+def test_one_label_that_evaluation_has_as_well() -> None:
+    (x, y), (u, v) = blobs(1600), blobs(200, seed=1)
+    case = run((x, torch.full_like(y, 1)), (u, torch.full_like(v, 1)), model=mlp(6, 3), epochs=4, budget=1e-6)
+    assert case.signal("target_std", "train").steps[-1] < case.steps / 2
+    finding = found(case)["bad-labels"]
+    assert finding.severity == "critical"
+    assert finding.evidence["other classes in evaluation"] == []
+
+
+def test_one_label_at_the_beginning_of_sorted_data_is_not_all() -> None:
+    x, y = blobs(4800)
+    order = y.argsort()
+    case = run((x[order], y[order]), blobs(200, seed=1), epochs=1, shuffle=False, budget=1e-6)
+    assert "bad-labels" not in found(case)
+
+
+def test_many_rare_classes_that_are_ignored_together() -> None:
+    torch.manual_seed(0)
+    y = torch.zeros(960, dtype=torch.long)
+    y[::24] = torch.arange(1, 41) % 9 + 1
+    x = torch.randn(960, 8)
+    case = run((x, y), (torch.randn(90, 8), torch.arange(90) % 10), batch_size=48, epochs=6)
+    finding = found(case)["class-imbalance"]
+    assert finding.severity == "warning"
+    assert finding.evidence["samples of rare classes at the latest looks"] >= 50
+    assert finding.confidence == pytest.approx(0.9)
+
+
+def test_a_long_tail_that_is_learned_is_fine() -> None:
+    torch.manual_seed(0)
+    y = torch.zeros(960, dtype=torch.long)
+    y[::8] = torch.arange(1, 121) % 4 + 1
+    x = torch.randn(960, 8) * 0.3 + 2 * functional.one_hot(y, 8)
+    assert "class-imbalance" not in found(run((x, y), (x[::3], y[::3]), epochs=8))

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ._loss_runs import alarms, found, inputs, labels, learn, mlp, yes_no
+from preceptor.diagnosis.diagnose import diagnose
+
+from ._loss_runs import alarms, found, inputs, labels, learn, mlp, watched, yes_no
 from ._losses_planted import counts_into_bce_with_logits, cross_entropy_of_quantities, signs_into_bce_by_hand
 
 
@@ -41,3 +43,14 @@ def test_labels_with_noise_and_smoothing_are_fine() -> None:
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     wide = mlp(3, 8, 4)
     assert alarms(lambda: learn(lambda: criterion(wide(x), labels(4)), wide)) == set()
+
+
+def test_quantities_do_not_suit_the_loss_and_other_codes_are_wrong_labels() -> None:
+    net, x = mlp(3, 8, 1), inputs()
+
+    def first(targets: torch.Tensor) -> str:
+        step = lambda: functional.binary_cross_entropy_with_logits(net(x), targets)  # noqa: E731
+        return diagnose(watched(lambda: learn(step, net)))[0].cause
+
+    assert first(3 * x[:, :1]) == "loss-mismatch"
+    assert first(torch.sign(x[:, :1])) == "bad-labels"

@@ -6,7 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ._loss_runs import alarms, found, inputs, learn, mlp
+from preceptor.diagnosis.case import Case
+from preceptor.diagnosis.finding import Finding
+from preceptor.diagnosis.rules.outputs import silent_classes
+
+from ._loss_runs import alarms, found, inputs, learn, mlp, watched
 from ._losses_planted import softmax_for_tags, softmax_of_one_unit, tanh_for_large_targets_by_hand
 
 
@@ -41,3 +45,28 @@ def test_a_softmax_of_one_unit_is_told_with_its_shape() -> None:
 
 def test_tags_are_counted() -> None:
     assert found(softmax_for_tags)["unsuitable-output-activation"].evidence["ones per sample"] > 1.02
+
+
+def _behind_relu(bias: list[float], steps: int, lr: float = 1e-2) -> Finding:
+    """Class scores behind a ReLU, of a net that starts with some biases."""
+    net, x = mlp(3, 16, 3, out=nn.ReLU()), inputs()
+    y = x.argmax(dim=1)
+    with torch.no_grad():
+        net[2].bias += torch.tensor(bias)
+    step = lambda: functional.cross_entropy(net(x), y)  # noqa: E731
+    seen = watched(lambda: learn(step, net, steps=steps, lr=lr))
+    (finding,) = silent_classes(Case(seen))
+    return finding
+
+
+def test_a_class_whose_score_is_cut_off_for_all_samples() -> None:
+    finding = _behind_relu([1.0, 1.0, -20.0], 12)
+    assert finding.severity == "warning"
+    assert finding.evidence["classes that are cut off"] == 1
+    assert not finding.exact
+
+
+def test_scores_that_stay_above_zero_are_only_worth_knowing() -> None:
+    finding = _behind_relu([3.0, 3.0, 3.0], 40)
+    assert finding.severity == "info"
+    assert finding.evidence["classes that are cut off"] == 0

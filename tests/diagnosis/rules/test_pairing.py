@@ -51,3 +51,20 @@ def test_equal_inputs_with_other_labels_now_and_then() -> None:
     flipped = torch.where(torch.rand(240) < 0.15, (torch.cat([y, y]) + 1) % 3, torch.cat([y, y]))
     case = run((torch.cat([x, x]), flipped), epochs=6, optimizer=lambda p: torch.optim.SGD(p, lr=0.02))
     assert "bad-labels" in alarms(case)
+
+
+def test_numbers_that_are_mixed_up_anew_each_epoch() -> None:
+    torch.manual_seed(0)
+    x, y = line(400)
+    mixed = lambda epoch: (x, y[torch.randperm(400)])  # noqa: E731
+    finding = found(run((x, y), each_epoch=mixed, loss="mse_loss", epochs=4))["misaligned-inputs-and-labels"]
+    assert finding.exact
+
+
+def test_numbers_that_are_new_each_epoch_are_no_mixing() -> None:
+    torch.manual_seed(0)
+    x, y = line(400)
+    noisy = lambda epoch: (x, y + 0.1 * torch.randn(400, 1))  # noqa: E731
+    assert "misaligned-inputs-and-labels" not in alarms(
+        run((x, y), each_epoch=noisy, loss="mse_loss", epochs=6)
+    )

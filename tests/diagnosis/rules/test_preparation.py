@@ -46,16 +46,38 @@ def test_other_samples_of_the_same_kind_are_fine(change) -> None:
     assert alarms(run(train, (x, y[: len(x)]))) == set()
 
 
-@pytest.mark.slow
-def test_information_that_is_destroyed() -> None:
-    x, y = blobs(features=20)
-    pixels = (20 * x + 120).clamp(0, 255).to(torch.uint8)
-    assert "inconsistent-preprocessing" in alarms(run(((pixels // 255).float(), y)))
-    assert "inconsistent-preprocessing" in alarms(run((torch.zeros_like(x), y)))
-    assert "inconsistent-preprocessing" not in found(run((pixels / 255, y)))
+def waves(count: int, pace: float = 0.7) -> tuple[Tensor, Tensor]:
+    wave = torch.sin((torch.arange(21.0) + pace * torch.arange(count).unsqueeze(1)) / 3)
+    return wave[:, :-1], wave[:, -1:]
 
 
-def test_switches_and_blank_columns_are_fine() -> None:
+def test_two_or_three_whole_waves_are_too_few_to_tell() -> None:
+    x, y = waves(24)
+    case = run((x[3:], y[3:]), (x[:3], y[:3]), loss="mse_loss", epochs=20)
+    assert "inconsistent-preprocessing" not in alarms(case)
+    case = run((x[3:], y[3:]), (x[:3] * 255, y[:3]), loss="mse_loss", epochs=20)
+    assert "inconsistent-preprocessing" in alarms(case)
+
+
+def test_samples_that_lie_close_together_are_fine() -> None:
+    x, y = waves(160)
+    case = run((x[20:], y[20:]), (x[:20:2], y[:20:2] + 0.3), loss="mse_loss", epochs=10)
+    assert "inconsistent-preprocessing" not in alarms(case)
+
+
+def test_a_few_outliers_are_no_other_preparation() -> None:
+    (x, y), (u, v) = blobs(240), blobs(120, seed=1)
+    u[::40] *= 60
+    assert "inconsistent-preprocessing" not in alarms(run((x, y), (u, v), epochs=5))
+    assert "inconsistent-preprocessing" in alarms(run((x, y), (60 * u, v), epochs=5))
+
+
+def test_a_series_that_drifts_is_no_other_preparation() -> None:
     torch.manual_seed(0)
-    x = (torch.rand(240, 12) < 0.1).float() * torch.tensor([1.0] * 8 + [0.0] * 4)
-    assert alarms(run((x, (x[:, 0] + x[:, 1] > 0).long()), epochs=3)) == set()
+    time = torch.arange(160.0)
+    series = torch.exp(time / 80) + 0.05 * torch.randn(160)
+    series = (series - series[:110].mean()) / series[:110].std()
+    windows = series.unfold(0, 9, 1)
+    x, y = windows[:, :-1], windows[:, -1:]
+    case = run((x[:100], y[:100]), (x[100:], y[100:]), loss="mse_loss", epochs=15)
+    assert "inconsistent-preprocessing" not in alarms(case)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rules.overshooting import blown_up, rate_too_high
-from preceptor.diagnosis.rules.rates import rate_too_low
+from preceptor.diagnosis.rules.rates import clipped_too_short, rate_too_low
 from preceptor.observation.observed import Observed
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
@@ -30,7 +30,9 @@ def _net() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 3))
 
 
-def _train(make: Any, steps: int = 300, batch: int = 64, seed: int = 0, schedule: Any = None) -> Case:
+def _train(
+    make: Any, steps: int = 300, batch: int = 64, seed: int = 0, schedule: Any = None, clip: float = 0.0
+) -> Case:
     torch.manual_seed(seed)
     x, y = _clusters()
     model = _net()
@@ -41,6 +43,8 @@ def _train(make: Any, steps: int = 300, batch: int = 64, seed: int = 0, schedule
             chosen = torch.randint(len(x), (batch,))
             optimizer.zero_grad()
             functional.cross_entropy(model(x[chosen]), y[chosen]).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
             if plan is not None:
                 plan.step()
@@ -217,3 +221,43 @@ def test_nothing_is_said_of_nothing() -> None:
     for step in range(30):
         record.add("loss", step, 1.0, "train")
     assert _found(Case(Observed(record, Protocol(), steps={"train": 30}))) == []
+
+
+# ---------------------------------------------------------------------- clipped steps
+
+
+def _sgd(lr: float) -> Any:
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=0.9)
+
+
+def test_clipping_that_holds_every_step_back() -> None:
+    case = _train(_sgd(0.02), clip=1e-3)
+    (finding,) = clipped_too_short(case)
+    assert finding.cause == "clipping-too-tight"
+    assert finding.severity == "warning"
+    assert finding.where.startswith("test_rates.py:")
+    assert finding.evidence["norm before clipping"] > 10 * finding.evidence["after"]
+    assert not list(rate_too_low(case))
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.1, 1.0])
+def test_clipping_that_leaves_room(clip: float) -> None:
+    assert not list(clipped_too_short(_train(_sgd(0.02), clip=clip)))
+
+
+def test_clipping_that_the_method_divides_out_again() -> None:
+    assert not list(clipped_too_short(_train(lambda p: torch.optim.Adam(p, lr=1e-4), clip=1e-3)))
+
+
+def test_a_rate_far_beyond_all_that_is_usual() -> None:
+    torch.manual_seed(0)
+    x, y = _clusters()
+    model = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 3))
+    with Watch(budget=1.0) as watch:
+        optimizer = torch.optim.Adam(model.parameters(), lr=30.0)
+        for _ in range(120):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    found = [f for rule in (blown_up, rate_too_high) for f in rule(Case(watch.observed))]
+    assert {finding.cause for finding in found} == {"learning-rate-too-high"}

@@ -56,3 +56,40 @@ def test_both_flattened_in_one_order_are_fine() -> None:
     y = labels(2, 6).T
     step = lambda: functional.cross_entropy(head(net(x)[0]).reshape(-1, 2), y.reshape(-1))  # noqa: E731
     assert alarms(lambda: learn(step, net, head)) == set()
+
+
+class _Turned(nn.Module):
+    def __init__(self, *, back: bool) -> None:
+        super().__init__()
+        self.back, self.layer = back, nn.Linear(N, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        flat = x.reshape(N, -1).t()
+        x = flat.t().reshape(N, 4, -1) if self.back else flat.reshape(N, 4, -1)
+        return self.layer(x.flatten(1))
+
+
+def test_samples_that_are_split_are_told_where_no_length_tells() -> None:
+    x = torch.randn(N, 2, N // 2)
+    turned, straight = _Turned(back=False), _Turned(back=True)
+    finding = found(
+        lambda: learn(lambda: functional.cross_entropy(turned(x), labels(2)), turned), over=False
+    )[CAUSE]
+    assert finding.exact
+    assert (finding.evidence["before"], finding.evidence["after"]) == ([N, N], [N, 4, N // 4])
+    assert "split" in finding.title
+    step = lambda: functional.cross_entropy(straight(x), labels(2))  # noqa: E731
+    assert CAUSE not in alarms(lambda: learn(step, straight))
+
+
+def test_heads_folded_into_the_samples_are_fine() -> None:
+    net, head, x = nn.Linear(6, 8), nn.Linear(8, 2), torch.randn(N, 5, 6)
+
+    def step() -> torch.Tensor:
+        z = net(x).transpose(0, 1)
+        heads = z.reshape(5, N * 2, 4).transpose(0, 1)
+        weights = torch.softmax(heads @ heads.transpose(1, 2), dim=-1)
+        mixed = (weights @ heads).transpose(0, 1).reshape(5, N, 8).transpose(0, 1)
+        return functional.cross_entropy(head(mixed.mean(dim=1)), labels(2))
+
+    assert CAUSE not in alarms(lambda: learn(step, net, head))

@@ -119,6 +119,15 @@ def test_evaluation_with_gradient(evaluate) -> None:
     assert told["evaluation-with-gradient"].severity == "info"
 
 
+@pytest.mark.parametrize(("growth", "severity"), [(2e6, "warning"), (0.0, "info")])
+def test_evaluation_with_gradient_where_memory_grows(growth: float, severity: str) -> None:
+    seen = recorded(growth=lambda step: growth * step)
+    row = {"passes": 5, "batches": 4, "training": False, "grad": True}
+    seen.record.facts["evaluations"] = {"evaluation:train.py:9<train.py:20": row}
+    finding = found(seen)["evaluation-with-gradient"]
+    assert (finding.severity, finding.where) == (severity, "train.py:9")
+
+
 def test_evaluation_without_gradient() -> None:
     assert found(train(evaluate=torch.no_grad()(lambda net, x, y: functional.cross_entropy(net(x), y)))) == {}
     assert found(train(evaluate=torch.inference_mode()(lambda net, x, y: net(x)))) == {}

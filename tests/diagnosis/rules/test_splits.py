@@ -102,3 +102,19 @@ def test_a_policy_that_learns_from_what_it_saw_is_no_leak() -> None:
             ).mean().backward()
             sgd.step()
     assert "train-test-leakage" not in found(Case(watch.observed))
+
+
+def _coarse(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Six columns of few values, 32 each: 30 bits."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(32, (n, 6), generator=generator).float() / 16 - 1
+    return x, x.sum(1, keepdim=True)
+
+
+def test_few_bits_tell_samples_apart_where_those_of_a_batch_are_never_equal() -> None:
+    (x, y), (u, v) = _coarse(300, 0), _coarse(60, 1)
+    both = torch.cat([x, u]), torch.cat([y, v])
+    finding = found(run(both, (u, v), loss="mse_loss", batch_size=32, epochs=8))["train-test-leakage"]
+    assert finding.evidence["share of the evaluation that is trained on"] > 0.5
+    clean = run((x, y), (u, v), loss="mse_loss", batch_size=32, epochs=8)
+    assert "train-test-leakage" not in found(clean)

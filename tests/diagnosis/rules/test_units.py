@@ -43,3 +43,11 @@ def test_a_dead_output_is_about_the_output() -> None:
     nn.init.constant_(net[2].bias, -100.0)
     program = lambda: learn(lambda: functional.mse_loss(net(x), x[:, :1].abs()), net, steps=90)  # noqa: E731
     assert "softplus" in found(program)["unsuitable-output-activation"].remedy
+
+
+def test_a_run_that_ends_unfinished_behind_sigmoids_is_named() -> None:
+    net, x = mlp(4, 16, 16, 16, 1, act=nn.Sigmoid), inputs(4)
+    y = x[:, :1] * 2
+    program = lambda: learn(lambda: functional.mse_loss(net(x), y), net, steps=120, lr=3e-3)  # noqa: E731
+    seen = found(program)
+    assert CAUSE in seen

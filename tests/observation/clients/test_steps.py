@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from preceptor.observation.watch import LEVELS
+from preceptor.observation.watch import LEVELS, Watch
 
 from ._twice import losses_of, twice, typical
 
@@ -92,6 +92,24 @@ def test_closure(level: str) -> None:
     assert watch.steps.backward > 6
     assert losses_of(watch) == made["losses"]
     assert len(watch.record.subjects("grad_norm")) == 4
+
+
+def test_a_closure_whose_optimizer_was_there_before_the_watch() -> None:
+    model, calls = net(), []
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=4)
+
+    def evaluate() -> Tensor:
+        calls.append(0)
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(X), Y)
+        loss.backward()
+        return loss
+
+    with Watch(budget=1.0) as watch:
+        losses = [optimizer.step(evaluate).item() for _ in range(3)]
+    assert watch.steps.train == 3
+    assert watch.steps.backward == len(calls) > 6
+    assert losses_of(watch) == losses
 
 
 class Sharpness(torch.optim.Optimizer):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from preceptor.observation.look import Look
 from preceptor.observation.probes import Batches
 from preceptor.observation.probes._fingerprints import fingerprints
+from preceptor.observation.probes._predictions import Predictions
 from preceptor.observation.probes.batches import range_kind
 from preceptor.observation.record import Record
 
@@ -253,3 +254,13 @@ def test_later_looks_rest_by_turns(stage: Any) -> None:
         told.train(sgd, torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))
     assert list(told.record.signal("input_mean", phase="train").steps) == [*range(17), 18, 20, 22]
     assert list(told.record.signal("target_mean", phase="train").steps) == [*range(17), 18, 20, 22]
+
+
+def test_predictions_are_told_up_to_the_latest_looks_of_a_run_with_few() -> None:
+    predictions = Predictions()
+    for step in (0, 1, 2, 3, 5, 8, 13, 21, 34, 55):
+        predictions.add(step, [1.0], [0.0])
+        assert predictions.due
+        assert predictions.to_plain()["since"] >= step / 2
+    predictions.add(60, [1.0], [0.0])
+    assert not predictions.due

@@ -65,7 +65,7 @@ def test_the_latest_looks_count() -> None:
         if predictions.due:
             found = predictions.to_plain()
     assert told[:8] == [True] * 8
-    assert [look for look, due in enumerate(told) if due][8:] == [11, 15, 19]
+    assert [look for look, due in enumerate(told) if due][8:] == [9, 12, 15, 19]
     assert (found["looks"], found["since"]) == (8, 12)
     predictions.add(40, [-100.0], [3.0])
     assert predictions.to_plain()["counts"] == [-100, 3, 1]

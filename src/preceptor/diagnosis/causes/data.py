@@ -25,6 +25,7 @@ CAUSES = (
             "unscaled-targets": "the inputs are fine; the error itself is huge",
         },
         remedy="standardise: (x − mean) / std of the training set, or divide pixels by 255",
+        explains=("learning-rate-too-high",),
         source="LeCun, Bottou, Orr & Müller, Efficient BackProp (1998)",
     ),
     Cause(
@@ -40,6 +41,7 @@ CAUSES = (
             "unscaled-inputs": "the inputs are far out, not the targets",
         },
         remedy="train on (y − mean) / std of the training targets, and undo it for predictions",
+        explains=("learning-rate-too-high",),
         source="Bishop, Neural Networks for Pattern Recognition, section 8.2 (1995)",
     ),
     Cause(
@@ -123,6 +125,7 @@ CAUSES = (
         },
         remedy="weight the loss by 1/share of each class, or draw balanced batches; report per-class"
         " accuracy",
+        explains=("overfitting",),
         source="He & Garcia, Learning from Imbalanced Data (2009)",
     ),
     Cause(

@@ -58,7 +58,7 @@ CAUSES = (
             "learning-rate-too-high": "units were alive at the start and died at one step",
         },
         remedy="use He initialisation (ReLU) or Glorot (tanh), random in every unit; biases zero",
-        explains=("unsuitable-hidden-activation",),
+        explains=("unsuitable-hidden-activation", "learning-rate-too-high"),
         source="He, Zhang, Ren & Sun, Delving Deep into Rectifiers (2015)",
     ),
     Cause(

@@ -43,6 +43,7 @@ CAUSES = (
         },
         remedy="use cross_entropy for classes, binary_cross_entropy_with_logits for yes/no, mse_loss or"
         " huber for numbers",
+        explains=("bad-labels",),
         source="Golik, Doetsch & Ney, Cross-Entropy vs. Squared Error Training (2013)",
     ),
     Cause(

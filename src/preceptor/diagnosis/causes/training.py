@@ -62,6 +62,7 @@ CAUSES = (
             "unscaled-inputs": "the bad scaling comes from the inputs and goes when they are standardised",
         },
         remedy="use Adam or AdamW at 1e-3, or SGD with momentum 0.9; keep L-BFGS for full batches",
+        explains=("learning-rate-too-high",),
         source="Kingma & Ba, Adam: A Method for Stochastic Optimization (2015)",
     ),
     Cause(

@@ -1,4 +1,4 @@
-"""Rules: how many samples there are, and how many a batch takes."""
+"""Rules: how many samples there are."""
 
 from __future__ import annotations
 
@@ -6,65 +6,14 @@ import math
 from collections.abc import Iterator
 
 from preceptor.diagnosis._data_feeds import distinct_samples, training_feed
-from preceptor.diagnosis._data_outcome import apart, goes_badly, held_out
+from preceptor.diagnosis._data_outcome import apart, held_out
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
 
 __all__: list[str] = []
 
-_LARGE_BATCH, _FEW_UPDATES, _PER_EPOCH = 128, 100, 4
-_STILL, _WORTH = 3.0, 0.05
-_FULL_BATCH = frozenset({"LBFGS", "Rprop"})
 _PER_DIRECTION, _OVER = 15, 10
-
-
-@rule("unsuitable-batch-size")
-def too_few_updates(case: Case) -> Iterator[Finding]:
-    """Name large batches that leave too few updates.
-
-    U = steps of the run, B = samples a batch. Named for U < 100 with B ≥ 128, where the loss still falls
-    when training stops (a forecast of another twentieth of the way, three standard errors sure) or less than
-    half is explained: batches of 32 would make B/32 as many updates of as many samples, each with a gradient
-    of which B cost only √(B/32) times less noise. Methods that want all the data at once (L-BFGS, Rprop) do
-    not count. Masters & Luschi, Revisiting Small Batch Training (2018); Hoffer, Hubara & Soudry, Train
-    Longer, Generalize Better (2017).
-    """
-    feed, curve = training_feed(case), case.losses
-    if (
-        feed is None
-        or feed.batch < _LARGE_BATCH
-        or not 3 <= case.steps < _FEW_UPDATES
-        or len(case.optimizers) != 1
-    ):
-        return
-    if str(case.optimizers[0].get("class")) in _FULL_BATCH or case.diverged:
-        return
-    scale = case.chance or curve.start
-    slope = curve.slope(0.5)
-    falls = slope.t < -_STILL and -slope.change > _WORTH * scale
-    if not (falls or goes_badly(case)) or not case.improved > 0:
-        return
-    per_epoch = case.steps / case.epochs if case.epochs else math.nan
-    yield Finding(
-        "unsuitable-batch-size",
-        "warning",
-        f"Batches of {feed.batch:,} leave {case.steps} updates in the whole run; batches of 32 would make"
-        f" about {case.steps * feed.batch // 32:,}.",
-        {
-            "samples a batch": feed.batch,
-            "updates": case.steps,
-            **({"updates an epoch": float(f"{per_epoch:.3g}")} if math.isfinite(per_epoch) else {}),
-            "fall of the loss over the second half": float(f"{-slope.change:.3g}"),
-            "loss at the end": float(f"{curve.end:.4g}"),
-        },
-        confidence=0.75 if per_epoch <= _PER_EPOCH else 0.5,
-        where=next(
-            (one["where"] for one in case.facts.get("loaders", []) if one.get("label") == feed.loader), ""
-        ),
-        effect="the weights move too seldom to get where the data would take them",
-        against=("more epochs would help as well",),
-    )
 
 
 @rule("too-little-data")

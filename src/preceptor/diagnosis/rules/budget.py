@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from preceptor.diagnosis._data_outcome import goes_badly
 from preceptor.diagnosis._progress import Progress, progress
 from preceptor.diagnosis._usual import FULL_BATCH
 from preceptor.diagnosis.case import Case
@@ -16,7 +17,9 @@ __all__ = ["batches_too_large", "too_few_updates"]
 _FEW, _VERY_FEW = 100, 50
 _SHORT = 5
 _SURE = 3.0
-_LARGE_BATCH = 256
+_LARGE_BATCH, _USUAL = 128, 32
+_LEAST, _PER_EPOCH, _VERY_LARGE = 3, 20, 4
+_WORTH = 0.05
 
 
 # ---------------------------------------------------------------------- epochs
@@ -109,39 +112,47 @@ def _cut_short(case: Case, way: Progress, *, alarm: bool, confidence: float) -> 
 
 @rule("unsuitable-batch-size")
 def batches_too_large(case: Case) -> Iterator[Finding]:
-    """Batches are so large a part of the data that hardly any updates are made.
+    """Name batches that are so large that they leave too few updates.
 
-    Counted with up to 100 updates in all, up to 20 an epoch, batches of 256 samples or more, where the run is
-    bad (1 − L/L₀ < ½, L₀ = loss of a constant prediction) or the loss still falls by as much as matters. With
-    a batch of 32 the same epochs would make B/32 times as many updates. Full-batch methods and small data
-    sets, whose batches are of a usual size, are excused.
+    U = updates, B = samples a batch. Named for 3 ≤ U ≤ 100 and B ≥ 128, at most 20 updates an epoch (with
+    more of them it is epochs that lack), where the run is bad (1 − L/L₀ < ½, L₀ = loss of a constant
+    prediction) or the loss still falls when training stops: as many updates again should bring what matters,
+    or the second half brought 0.05 L₀, three standard errors sure. Batches of 32 would make B/32 times as
+    many updates of as many samples, each with a gradient of which B cost only √(B/32) times less noise.
+    Methods that want all the data at once (L-BFGS, Rprop), and small data sets, whose batches are of a usual
+    size, do not count.
 
-    Source: McCandlish, Kaplan & Amodei, An Empirical Model of Large-Batch Training (2018).
+    Source: Masters & Luschi, Revisiting Small Batch Training (2018); McCandlish, Kaplan & Amodei, An
+    Empirical Model of Large-Batch Training (2018).
     """
     way = progress(case)
     updates = way.updates
-    if way.others or case.diverged or way.kind in FULL_BATCH or not 0 < updates <= _FEW:
+    if way.others or len(case.optimizers) > 1 or case.diverged or way.kind in FULL_BATCH:
         return
-    if way.batch < _LARGE_BATCH or not 0 < way.steps_per_epoch <= 20:
+    if not _LEAST <= updates <= _FEW or way.batch < _LARGE_BATCH or way.steps_per_epoch > _PER_EPOCH:
         return
-    if way.learned >= 0.5 and not way.worth_more:
+    slope = way.losses.slope(0.5)
+    falls = way.worth_more or (slope.t < -_SURE and -slope.change > _WORTH * way.scale)
+    if not (falls or way.learned < 0.5 or goes_badly(case)) or not case.improved > 0:
         return
+    more = updates * way.batch // _USUAL
+    an_epoch = way.steps_per_epoch
     yield Finding(
         "unsuitable-batch-size",
         "warning",
-        f"Batches of {way.batch} leave {way.steps_per_epoch} updates an epoch, {updates} in all; the loss"
-        " ends at"
-        f" {case.ending:.3g}.",
+        f"Batches of {way.batch:,} leave {updates} updates in the whole run; batches of {_USUAL} would make"
+        f" about {more:,}.",
         {
-            "batch size": way.batch,
-            "updates an epoch": way.steps_per_epoch,
+            "samples a batch": way.batch,
             "updates": updates,
-            "updates in the same epochs with batches of 32": updates * way.batch // 32,
+            **({"updates an epoch": an_epoch} if an_epoch else {}),
+            "updates in the same epochs with batches of 32": more,
+            "fall of the loss over the second half": float(f"{-slope.change:.3g}"),
             "loss at the end": case.ending,
         },
-        confidence=0.55,
+        confidence=0.75 if 0 < an_epoch <= _VERY_LARGE else 0.5,
         where=way.where,
         steps=(way.last_step,),
-        effect="the optimizer has too few steps to get anywhere",
+        effect="the weights move too seldom to get where the data would take them",
         against=("more epochs with the same batches would do as well",),
     )

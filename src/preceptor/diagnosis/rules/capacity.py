@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from preceptor.diagnosis._narrow import Narrow, narrowest
 from preceptor.diagnosis._progress import Progress, progress
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
@@ -18,56 +18,60 @@ __all__ = ["too_little_capacity"]
 
 _NARROW, _FEW_UNITS, _TINY = 8, 16, 3
 _PER_WEIGHT = 50
-_LEFT = 0.4
-_SURE, _CREEP = 3.0, 0.01
-
-
-@dataclass(frozen=True)
-class _Narrow:
-    """A layer between wider ones."""
-
-    name: str
-    width: int
-    before: int
-    after: int
-    where: str
+_LEFT, _LEFT_BEHIND_A_NECK = 0.4, 0.25
+_SURE, _CREEP, _MORE = 3.0, 0.01, 0.15
+_DRAWN = (2, 3)  # axes of a picture
 
 
 @rule("capacity-too-low")
 def too_little_capacity(case: Case) -> Iterator[Finding]:
     """The training loss comes to rest far above zero, and the model is small in a way that explains it.
 
-    The loss is flat (as many updates again should bring less than 5 % of it), at least 0.4 of L₀ is left
-    (L₀ = loss of a constant prediction), steps are of a sensible length and evaluation is no worse than
-    training. Explained by (a) a bottleneck: all that is predicted passes through b numbers, b at most an
-    eighth of both the inputs before it and the m outputs that are asked for, m ≥ 8: predictions vary in b
-    dimensions only; or (b) p parameters, hidden layers of 16 units at most, for n ≥ 50 p distinct samples:
-    a larger net would cost nothing in variance (of the order p/n); the loss must still creep (3 standard
-    errors, 1 % of it to gain), as it does not at a floor of noise, unless 3 units are all. Not for linear
-    models, which are meant to be small. Noisy targets keep the loss as high: a flat loss is no evidence.
+    At rest: as many updates again are not worth their while (`Progress.worth_more`, less than 15 % of the
+    loss), steps are of a sensible length, evaluation is no worse than training; and a share r of L₀ (loss of
+    a constant prediction) is left. Explained by (a) a bottleneck: all that is predicted for a sample passes
+    through b numbers, b at most an eighth of the numbers that are read; and b at most an eighth of the m ≥ 8
+    that are predicted, r ≥ 0.25, or 2b < m, b ≤ 16, r ≥ 0.4: predictions vary in b dimensions only. (b) p
+    parameters, hidden layers of 16 units at most, for n ≥ 50 p distinct samples, r ≥ 0.4: a larger net would
+    cost nothing in variance (of the order p/n); the loss must still creep (3 standard errors, 1 % of it to
+    gain), as it does not at a floor of noise, unless 3 units are all. Not for linear models, which are meant
+    to be small; a code of two or three numbers from which the input is made again is meant to be drawn, and
+    only mentioned. Noisy targets keep the loss as high: a flat loss is no evidence.
 
-    Source: Goodfellow, Bengio & Courville, Deep Learning, section 5.2 (2016).
+    Source: Goodfellow, Bengio & Courville, Deep Learning, section 5.2 (2016); Yang, Dai, Salakhutdinov &
+    Cohen, Breaking the Softmax Bottleneck (2018).
     """
     way = progress(case)
     if way.others or case.structure is None or not _rests(case, way):
         return
-    hidden = list(_widths(case.structure))
-    narrow = _bottleneck(case.structure)
-    if narrow is not None:
+    left, samples, weights = 1 - (case.explained or 0.0), _samples(case, way), _weights(case)
+    narrow = narrowest(case.structure)
+    if narrow is not None and _is_neck(narrow, left):
         yield _too_narrow(case, narrow)
         return
-    samples, weights = _samples(case, way), _weights(case)
-    small = hidden and max(hidden) <= _FEW_UNITS
+    hidden = list(_widths(case.structure))
+    small = left > _LEFT and hidden and max(hidden) <= _FEW_UNITS
     if small and weights and samples >= _PER_WEIGHT * weights and (max(hidden) <= _TINY or _creeps(way)):
         yield _too_few_units(case, max(hidden), samples, weights)
 
 
 def _rests(case: Case, way: Progress) -> bool:
-    if case.diverged or case.explained is None or not 0.02 < case.explained < 1 - _LEFT or way.updates < 200:
+    least = case.explained
+    if case.diverged or least is None or not 0.02 < least < 1 - _LEFT_BEHIND_A_NECK or way.updates < 200:
         return False
     ahead = way.forecast
     alike = not len(way.validation) or way.validation.end < 1.2 * case.ending
-    return ahead.gain < 0.1 * ahead.level and alike and _sensible(way)
+    return not way.worth_more and ahead.gain < _MORE * ahead.level and alike and _sensible(way)
+
+
+def _is_neck(narrow: Narrow, left: float) -> bool:
+    """Whether a place is so narrow that it explains what is left of the loss."""
+    width, outputs = narrow.width, narrow.after
+    if width * _NARROW > narrow.before or outputs < _NARROW:
+        return False
+    if width * _NARROW <= outputs and left > _LEFT_BEHIND_A_NECK:
+        return True
+    return width <= _FEW_UNITS and 2 * width < outputs and left > _LEFT
 
 
 def _creeps(way: Progress) -> bool:
@@ -96,40 +100,11 @@ def _widths(structure: Structure) -> Iterator[int]:
             yield shape[1] if node.op.startswith("conv") and len(shape) > 2 else shape[-1]
 
 
-def _bottleneck(structure: Structure) -> _Narrow | None:
-    """The narrowest layer that all predictions pass through, if it is far narrower than both its sides."""
-    predictions = structure.predictions
-    if len(predictions) != 1 or len(predictions[0].shape) != 2:
-        return None
-    outputs = predictions[0].shape[-1]
-    chain = [node for node in structure.chain(predictions[0]) if node.op == "linear" and node.outputs]
-    if len(chain) < 3 or any(len(node.outputs[0].shape) != 2 for node in chain):
-        return None
-    inputs = next((v.shape[-1] for v in chain[-1].inputs if v.kind != "parameter" and v.shape), 0)
-    narrow = min(chain[1:], key=lambda node: node.outputs[0].shape[-1])
-    width = narrow.outputs[0].shape[-1]
-    if outputs < _NARROW or width * _NARROW > min(inputs, outputs) or not _only_way(structure, narrow):
-        return None
-    return _Narrow(narrow.module, width, inputs, outputs, narrow.where)
-
-
-def _only_way(structure: Structure, narrow: Node) -> bool:
-    """Whether nothing that comes before the layer is used after it: no connection leads past it."""
-    made = narrow.outputs[0].index
-    before = {v.index for node in structure.nodes if node.index < narrow.index for v in node.outputs}
-    return not any(
-        value.index in before and value.index in structure.learned and value.index != made
-        for node in structure.nodes
-        if node.index > narrow.index
-        for value in node.inputs
-    )
-
-
 def _samples(case: Case, way: Progress) -> int:
     """How many training samples there are at least, from how often looks met one again.
 
     Of m draws from n samples m²/(2n) are expected to repeat an earlier one; c repeats, made more by two
-    standard deviations, give n ≥ m²/(2(c + 2√c + 1)). There are never more than were fed.
+    standard deviations, give n ≥ m²/(2(c + 2√c + 1)). There are never more than were fed in one epoch.
     """
     samples = case.record.samples
     if "train" not in samples.keys:
@@ -137,7 +112,8 @@ def _samples(case: Case, way: Progress) -> int:
     drawn, distinct = samples.seen("train"), samples.overlap("train", "train")[1]
     again = max(0, drawn - distinct)
     estimate = drawn * drawn / (2 * (again + 2 * math.sqrt(again) + 1))
-    return max(distinct, int(min(estimate, way.updates * max(way.batch, 1))))
+    fed = (way.steps_per_epoch or way.updates) * max(way.batch, 1)
+    return max(distinct, int(min(estimate, fed)))
 
 
 def _weights(case: Case) -> int:
@@ -145,19 +121,23 @@ def _weights(case: Case) -> int:
     return max((int(model.get("trainable", 0)) for model in models), default=0)
 
 
-def _too_narrow(case: Case, narrow: _Narrow) -> Finding:
+def _too_narrow(case: Case, narrow: Narrow) -> Finding:
+    drawn = narrow.copies and narrow.width in _DRAWN
     return Finding(
         "capacity-too-low",
-        "warning",
-        f"All that is predicted passes through {narrow.width} numbers ({narrow.name}), between"
-        f" {narrow.before} inputs"
+        "info" if drawn else "warning",
+        f"All that is predicted for a sample passes through {narrow.width} number"
+        f"{'s' if narrow.width > 1 else ''} ({narrow.name or narrow.where}), between {narrow.before} inputs"
         f" and {narrow.after} outputs; the loss stays at {case.ending:.3g}.",
         _levels(case) | {"width": narrow.width, "inputs": narrow.before, "outputs": narrow.after},
         confidence=0.6,
         where=narrow.where,
         layers=(narrow.name,) if narrow.name else (),
-        effect=f"predictions vary in {narrow.width} dimensions at most",
-        against=("a strong penalty on the weights keeps the loss as high",),
+        effect=f"predictions vary in {narrow.width} dimension{'s' if narrow.width > 1 else ''} at most",
+        against=(
+            "a strong penalty on the weights or noise in the targets keeps the loss as high",
+            *(("a code of so few numbers may be meant to be drawn",) if drawn else ()),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from preceptor.diagnosis._aimed import moves_inputs
 from preceptor.diagnosis._cuts import Cut, cut_after, enters, whole_cut
 from preceptor.diagnosis._parts import Apart, Parts, parts_of, settled, share_drawn
 from preceptor.diagnosis.case import Case
@@ -41,8 +42,9 @@ def parameters_not_optimized(case: Case) -> Iterator[Finding]:
     Exact that they never move: gradients reach them, their values do not change, no optimizer holds them.
     Whether by accident: an optimizer has nothing but parameters without any gradient (it holds those of
     another model), or they stand as they were drawn at random: then what trains stands on random features.
-    What was trained or loaded before (features that are only read out), what the program moves by hand, and
-    what is too small to tell is not named, or only as information. PyTorch manual, torch.optim (2025).
+    What was trained or loaded before (features that are only read out), what the program moves by hand, what
+    is too small to tell, and nets whose inputs are moved in their stead (adversarial examples) are not named,
+    or only as information. PyTorch manual, torch.optim (2025).
     """
     parts = parts_of(case)
     left = [
@@ -53,7 +55,7 @@ def parameters_not_optimized(case: Case) -> Iterator[Finding]:
     idle, drawn = _idle(case), share_drawn(left)
     loose = [layer for layer in parts.layers if not layer.registered and layer.called]
     size, total = sum(row.size for row in left), max(1, parts.size)
-    accident = bool(idle) or (drawn is not None and drawn >= _RANDOM)
+    accident = bool(idle) or (drawn is not None and drawn >= _RANDOM and not moves_inputs(case))
     severity = "info" if not accident else "critical" if idle or size > total / 2 else "warning"
     if idle:
         title = f"{idle[0]['label']} holds none of the parameters that the loss reaches: nothing is trained."
@@ -94,7 +96,8 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
     numbers pass the tests for independent draws of one distribution, which weights that were trained fail.
     Frozen parts that were trained or loaded, targets and teachers, moving averages (they change), recurrent
     reservoirs and random Fourier features (frozen factors within sin or cos) do not count, nor a run that
-    has learned the task all the same. PyTorch manual, torch.nn.Embedding.from_pretrained (2025).
+    has learned the task all the same, nor one that moves its inputs (transfer of style, what a unit looks
+    for). PyTorch manual, torch.nn.Embedding.from_pretrained (2025).
     """
     if case.structure is None or (case.explained or 0.0) >= 0.95:
         return
@@ -105,7 +108,7 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
         if not row.trainable and not row.changed and row.drawn and row.kind not in _RESERVOIRS
         and enters(case.structure, row.name)
     ]  # fmt: skip
-    if not frozen or not settled(case):
+    if not frozen or not settled(case) or moves_inputs(case):
         return
     size, total = sum(row.size for row in frozen), max(1, parts.size)
     frozen_rows = [row for row in parts.apart if not row.trainable and not row.changed]

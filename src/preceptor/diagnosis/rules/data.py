@@ -21,8 +21,9 @@ def invalid_values(case: Case) -> Iterator[Finding]:
     """Name NaN and ±∞ in inputs or targets that reach the loss.
 
     n = #{xᵢ is NaN or ±∞} of a training batch as it enters the model, or the target's smallest or largest
-    element; with the loss not finite as well. Where it stays finite, those elements are masked, replaced, or
-    mean something (−∞ in a mask): then it is told as information, for NaN inputs only.
+    element; with the loss not finite as well; at looks, or in the step whose loss was the first that is not
+    finite. Where it stays finite, those elements are masked, replaced, or mean something (−∞ in a mask): then
+    it is told as information, for NaN inputs only.
     """
     where, counts = line_of_inputs(case), case.signal("nonfinite_inputs", "train")
     bad = np.flatnonzero(counts.values > 0) if len(counts) else np.empty(0, dtype=int)
@@ -46,6 +47,7 @@ def invalid_values(case: Case) -> Iterator[Finding]:
             steps=(first,),
             effect="the loss, its gradient and then every weight become NaN" if lost else "",
         )
+    yield from _of_the_step(case, not len(bad))
     for low, high in ((case.signal("target_min", "train"), case.signal("target_max", "train")),):
         broken = [
             int(s) for s, a, b in zip(low.steps, low.values, high.values, strict=False) if not _finite(a, b)
@@ -61,6 +63,36 @@ def invalid_values(case: Case) -> Iterator[Finding]:
                 steps=(broken[0],),
                 effect="the loss, its gradient and then every weight become NaN",
             )
+
+
+def _of_the_step(case: Case, unseen: bool) -> Iterator[Finding]:
+    """What the step was given whose loss was the first that is not finite, where no look fell on it."""
+    given = case.facts.get("not_finite")
+    targets = case.signal("target_min", "train").values, case.signal("target_max", "train").values
+    told = {"input": not unseen, "target": not all(_finite(a, b) for a, b in zip(*targets, strict=False))}
+    call = case.loss_call
+    lines = {"input": line_of_inputs(case), "target": call.where if call is not None else ""}
+    for name, words in (("input", "input values"), ("target", "targets")):
+        found = given.get(name) if isinstance(given, dict) else None
+        if not isinstance(found, dict) or not found.get("bad") or told[name] or not isinstance(given, dict):
+            continue
+        step, rows = int(given["step"]), list(found["samples"])
+        yield Finding(
+            "invalid-values-in-data",
+            "critical",
+            f"{found['bad']:,} {words} of the batch at step {step} are NaN or infinite, and so is its loss.",
+            {
+                "values": found["bad"],
+                "of": found["of"],
+                "samples of the batch": rows,
+                "samples in the batch": found["batch"],
+                **_first_loss(case),
+            },
+            exact=True,
+            where=lines[name],
+            steps=(step,),
+            effect="the loss, its gradient and then every weight become NaN",
+        )
 
 
 def _finite(*values: float) -> bool:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from preceptor.diagnosis._excess import excess, severity_of, usual
 from preceptor.diagnosis._order import line_of, stretches
 from preceptor.diagnosis._parts import parts_of
 from preceptor.diagnosis.case import Case
-from preceptor.diagnosis.finding import Finding
+from preceptor.diagnosis.finding import Finding, Severity
 from preceptor.diagnosis.rule import rule
 from preceptor.diagnosis.structure import LOSSES, Structure
 from preceptor.observation.graph import Node, Value
@@ -39,6 +40,14 @@ def _goes_badly(case: Case) -> bool:
 # ---------------------------------------------------------------------- sums
 
 
+def _blamed(case: Case, factor: int, *, bad: bool) -> tuple[Severity, float]:
+    """How bad a sum is and how sure that is: most where the larger part of what is beyond usual is its."""
+    beyond = excess(case)
+    if beyond * factor > 1 and factor > beyond:
+        return severity_of(case) if bad else "info", 0.9
+    return "warning" if bad and (case.diverged or beyond * factor > 1) else "info", 0.65
+
+
 @rule("loss-reduction")
 def summed_loss(case: Case) -> Iterator[Finding]:
     """Name a loss that adds up the samples of a batch, in a run that it makes swing or diverge.
@@ -47,6 +56,8 @@ def summed_loss(case: Case) -> Iterator[Finding]:
     the graph: between the samples and the loss there is a sum over the axis of the batch and no division.
     Only together with plain SGD without clipping (methods that divide by the gradient's size cancel B), a
     batch of more than one, and a run that goes badly; else a sum is a matter of taste (evidence bounds).
+    Where η B is beyond the usual rates, and by more than η alone is (B > η / η_usual), the sum is a likelier
+    explanation than the rate; where η B is a usual rate, only a run that diverges counts.
     Goyal et al., Accurate, Large Minibatch SGD (2017).
     """
     found = next(((s, n) for s in case.structures.values() if (n := _summed(s)) is not None), None)
@@ -59,14 +70,14 @@ def summed_loss(case: Case) -> Iterator[Finding]:
     if batch < 2 or not _heeds_scale(case):
         return
     rate = max((float(np.max(s.values)) for s in case.signals("lr").values() if len(s)), default=math.nan)
-    bad = _goes_badly(case)
+    severity, confidence = _blamed(case, batch, bad=_goes_badly(case))
     yield Finding(
         "loss-reduction",
-        "warning" if bad else "info",
+        severity,
         f"The loss is a sum over {batch} samples: with SGD its steps are {batch} times as long as those of"
         " the mean.",
         {"summed by": how, "samples in a batch": batch, "learning rate": rate, "in effect": rate * batch},
-        confidence=0.8 if case.diverged else 0.65,
+        confidence=confidence,
         where=where,
         steps=(0,),
         effect=f"the learning rate is {rate * batch:.3g} in effect, and grows with the batch",
@@ -125,19 +136,20 @@ def undivided_accumulation(case: Case) -> Iterator[Finding]:
 
     The optimizer is given Σ_{j ≤ k} ∇L_j in place of their mean: the rate in effect is η k. From the order of
     calls: k passes from one line, each after a forward pass of its own, then a step; from the graph: no
-    division between loss function and backward. As above only with plain SGD and a run that goes badly (from 20
-    steps on, or diverging before), else as information. Goyal et al. (2017).
+    division between loss function and backward. As above only with plain SGD and a run that goes badly (from
+    20 steps on, or diverging before), else as information. Goyal et al. (2017).
     """
     passes, line = _accumulated(case)
     if passes < 2 or _divided(case) or not _heeds_scale(case):
         return
     bad = case.diverged or (len(case.losses) >= _JUDGED and _goes_badly(case))
+    severity, confidence = _blamed(case, passes, bad=bad)
     yield Finding(
         "loss-reduction",
-        "warning" if bad else "info",
+        severity,
         f"Gradients of {passes} batches are added up for each step, and the loss is not divided by {passes}.",
         {"backward passes for each step": passes},
-        confidence=0.65,
+        confidence=confidence,
         where=line,
         effect=f"with SGD the learning rate is {passes} times as high in effect",
         remedy=f"call (loss / {passes}).backward()",
@@ -170,8 +182,9 @@ def explosion_without_clipping(case: Case) -> Iterator[Finding]:
     Through T steps of a recurrence the gradient is multiplied by T Jacobians; where their norm exceeds 1 it
     grows exponentially, at rare places. Named where the net has a recurrence, nothing is clipped, the norm of
     the gradient was at least 10 times its median at some step (or not finite), and the run goes badly.
-    Without a recurrence a rate that is too high is likelier. Pascanu, Mikolov & Bengio, On the Difficulty of
-    Training Recurrent Neural Networks (2013).
+    Critical where it leaves nothing learned at a usual rate: then the gradient is what is exceptional, not
+    the rate. Without a recurrence a rate that is too high is likelier. Pascanu, Mikolov & Bengio, On the
+    Difficulty of Training Recurrent Neural Networks (2013).
     """
     norms = case.signal("total_grad_norm")
     if len(norms) < 3 or not _goes_badly(case) or not _recurrent(case) or line_of(case, "clip"):
@@ -193,7 +206,7 @@ def explosion_without_clipping(case: Case) -> Iterator[Finding]:
         evidence["explained at the end"] = round(case.explained, 3)
     yield Finding(
         "missing-gradient-clipping",
-        "warning",
+        severity_of(case) if usual(case) else "warning",
         f"The gradient explodes to {largest:.2g} at step {step} ({largest / median:.2g} times its median),"
         " and nothing clips it."
         if math.isfinite(largest)

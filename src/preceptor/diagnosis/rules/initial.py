@@ -105,7 +105,12 @@ def scale_of_weights(case: Case) -> Iterator[Finding]:
     structure = case.structure
     if structure is None or min(case.structures) > 0 or not goes_badly(case):
         return
-    found = list({layer.name: layer for layer in layers(structure)}.values())
+    first: dict[str, Layer] = {}
+    for layer in layers(
+        structure
+    ):  # of several passes in one step the first: later ones may come after a change
+        first.setdefault(layer.name, layer)
+    found = list(first.values())
     normed = any(node.op in _NORMALISING for node in structure.nodes)
     large = [layer for layer in found if _gain(layer) > _LARGE and not _is_normed(structure, layer)]
     if large and _starts_high(case, structure):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from preceptor.diagnosis._data_labels import Classes, classes
-from preceptor.diagnosis._data_outcome import goes_badly, share
+from preceptor.diagnosis._data_outcome import apart, goes_badly, share
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
@@ -19,7 +19,7 @@ __all__: list[str] = []
 _INDEXED = ("cross_entropy", "nll_loss")
 _BINARY = ("binary_cross_entropy_with_logits", "binary_cross_entropy")
 _MOST_CLASSES = 50
-_RARE = 10
+_RARE, _PLENTY = 10, 50
 
 
 @rule("bad-labels")
@@ -71,10 +71,11 @@ def _shares(known: Classes) -> dict[str, float]:
 def one_label(case: Case) -> Iterator[Finding]:
     """Name a classification whose targets are all of one class.
 
-    All n ≥ 64 targets of at least 8 batches, the last of them in the run's second half, are of one class, and
-    the scores come straight out of an affine layer, whose bias alone can answer that. Scores that are
-    similarities, where the right one stands first by construction, adversarial nets, and data of which only
-    the beginning was looked at do not count.
+    All n ≥ 64 targets of at least 8 batches are of one class, and the scores come straight out of an affine
+    layer, whose bias alone can answer that. The last of these batches comes in the run's second half, or
+    after the first epoch, or 64 targets of the evaluation and more are all of that class, too: data of which
+    only the beginning was looked at do not count. Nor do scores that are similarities, where the right one
+    stands first by construction, and adversarial nets.
     """
     call, known = case.loss_call, classes(case)
     if call is None or call.function not in (*_INDEXED, *_BINARY) or len(case.optimizers) != 1:
@@ -82,10 +83,12 @@ def one_label(case: Case) -> Iterator[Finding]:
     deviation = case.signal("target_std", "train")
     if len(known.counts) != 1 or known.seen < 64 or len(deviation) < 8 or float(np.max(deviation.values)) > 0:
         return
-    if deviation.steps[-1] < case.steps / 2 or not _from_layer(case):
+    epoch = case.steps / case.epochs if case.epochs else math.inf
+    beside, label = classes(case, "evaluation"), next(iter(known.counts))
+    alike = beside.seen >= 64 and set(beside.counts) == {label}
+    if not (alike or deviation.steps[-1] >= min(case.steps / 2, epoch)) or not _from_layer(case):
         return
-    others = [label for label in classes(case, "evaluation").counts if label not in known.counts]
-    label = next(iter(known.counts))
+    others = [other for other in beside.counts if other != label]
     yield Finding(
         "bad-labels",
         "critical",
@@ -139,10 +142,12 @@ def targets_outside(case: Case) -> Iterator[Finding]:
 def imbalance(case: Case) -> Iterator[Finding]:
     """Name rare classes that are never predicted beside one that nearly always is.
 
-    p₁ = share of the most frequent class; class c is rare for p_c ≤ p₁/5 and ignored where at most one in
-    twenty of at least 10 of its samples at the latest looks is predicted right, while of the most
-    frequent class nine in ten are. Named where all rare classes are ignored, the loss weighs none, less than
-    half is explained and batches are not sorted. He & Garcia, Learning from Imbalanced Data (2009).
+    p₁ = share of the most frequent class in training; class c is rare for p_c ≤ p₁/5 and ignored where at
+    most one in twenty of at least 10 of its samples at the latest looks, of training and of evaluation, is
+    predicted right, while of the most frequent class nine in ten are. Named where half of the rare classes
+    have so many samples, or all of them together where p₁ ≥ ½; where none of them, and one in twenty of them
+    all at most, is predicted right; the loss weighs none; and less than half is explained of training or of
+    held-out targets. He & Garcia, Learning from Imbalanced Data (2009).
     """
     call, known = case.loss_call, classes(case).beside(classes(case, "evaluation"))
     if call is None or call["weighted"] or len(known.counts) < 2 or len(case.optimizers) != 1:
@@ -150,9 +155,15 @@ def imbalance(case: Case) -> Iterator[Finding]:
     common, most = next(iter(known.shares.items()))
     rare = {label: part for label, part in known.shares.items() if part <= most / 5}
     judged = [label for label in rare if known.late(label) >= _RARE]
-    if not judged or not known.recall(common) >= 0.9 or any(known.recall(label) > 0.05 for label in judged):
+    late = sum(known.late(label) for label in rare)
+    if not rare or not known.recall(common) >= 0.9 or any(known.recall(label) > 0.05 for label in judged):
         return
-    if len(judged) < len(rare) / 2 or share(case) >= 0.5:
+    if not judged or len(judged) < len(rare) / 2:
+        if most < 0.5 or late < _RARE:
+            return
+        judged = [label for label in rare if known.late(label)]
+    right = sum(known.table.get((label, label), 0) for label in rare)
+    if right > 0.05 * late or not (share(case) < 0.5 or apart(case) < 0.5):
         return
     yield Finding(
         "class-imbalance",
@@ -162,9 +173,10 @@ def imbalance(case: Case) -> Iterator[Finding]:
         {
             "shares": _shares(known),
             "predicted right": {str(label): known.recall(label) for label in [common, *judged[:5]]},
+            "samples of rare classes at the latest looks": late,
             "accuracy of always the same class": float(f"{most:.3g}"),
         },
-        confidence=0.7,
+        confidence=0.7 + 0.2 * min(1.0, late / _PLENTY),  # not one of fifty: that is counted, not estimated
         where=call.where,
         effect=f"accuracy is {most:.0%} without having learned anything of the rest",
     )

@@ -48,7 +48,8 @@ def _binary(one: Compared, aim: Aim) -> Finding | None:
     if aim.low >= -_BETWEEN and aim.high <= 1 + _BETWEEN:
         return None
     signs = aim.low == -1 and aim.high == 1
-    return about(
+    coded = any(row.get("target_distinct") == 2 and row.get("integral") for row in one.rows)
+    found = about(
         one,
         _CAUSE,
         "critical",
@@ -59,6 +60,8 @@ def _binary(one: Compared, aim: Aim) -> Finding | None:
         if signs
         else "use mse_loss for quantities, poisson_nll_loss for counts, cross_entropy for several classes",
     )
+    # two whole numbers are a yes and a no that were coded otherwise: the loss suits them, their code does not
+    return found.but(confidence=0.9) if coded else found
 
 
 def _one_class(one: Compared, aim: Aim) -> Finding | None:

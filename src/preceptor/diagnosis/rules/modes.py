@@ -21,8 +21,12 @@ _DROPS = frozenset(
 )
 
 
+_UNKNOWN: dict[str, Any] = {"again": True, "renews": False, "random": False, "rate": 0.0}
+
+
 def _rows(case: Case, phase: str) -> list[dict[str, Any]]:
-    return [row for row in case.record.tables.get("modes", []) if row.get("phase") == phase]
+    """The rows of a phase; what older records lack counts as what nothing follows from."""
+    return [_UNKNOWN | row for row in case.record.tables.get("modes", []) if row.get("phase") == phase]
 
 
 @rule("evaluation-mode-in-training", early=True)

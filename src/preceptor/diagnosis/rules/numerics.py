@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+
+from preceptor.diagnosis._excess import usual
 from preceptor.diagnosis._origins import origin
+from preceptor.diagnosis._progress import progress
 from preceptor.diagnosis._success import breaks_suddenly
+from preceptor.diagnosis._usual import FULL_BATCH
 from preceptor.diagnosis.case import Case
+from preceptor.diagnosis.curve import Floats
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
 from preceptor.diagnosis.structure import Structure
 from preceptor.observation.graph import Node, Statistics
 
-__all__ = ["first_not_finite", "gradient_not_finite", "operator_at_its_edge"]
+__all__ = ["first_not_finite", "gradient_not_finite", "lost_between_looks", "operator_at_its_edge"]
+
+_GROWN, _LATEST = 10.0, 5
 
 _UNSAFE = {
     "log": "ln x needs x > 0",
@@ -144,6 +154,84 @@ def operator_at_its_edge(case: Case) -> Iterator[Finding]:
                     node, at or 0, f"the loss is not finite from step {at} on; {node.op} ran at its edge"
                 ).but(exact=False, confidence=0.6)
                 return
+
+
+@rule("invalid-values-in-data", "numeric-instability", "learning-rate-too-high")
+def lost_between_looks(case: Case) -> Iterator[Finding]:
+    """The loss ends as NaN or infinity, and nobody looked at the step that did it: what is likeliest then.
+
+    Told by what led there. Grown: the loss, or the norm of the gradient, was at ten times its start (median)
+    or more before, or the rate is beyond the usual ones, or the method guesses at curvature and so makes
+    steps of any length: steps that were too long overflow. Calm: nothing had grown, so weights and outputs
+    were ordinary, and one batch or one operator did it: an operator of the program's own that has an edge (a
+    logarithm, root, division, power, exponential) where there is one, else a value of the batch that is not
+    finite. Never more than a likely guess: what was seen itself comes first.
+
+    Source: Zhang et al., Detecting Numerical Bugs in Neural Network Architectures (2020).
+    """
+    step, curve = case.losses.first_not_finite, case.losses
+    if step is None or bool(np.isfinite(curve.all_values[curve.all_steps >= step]).any()):
+        return
+    before = curve.values[curve.steps < step]
+    if len(case.signal("grad_scale")) or len(before) < 2:
+        return  # with a loss scale sixteen bits overflow sooner than anything else
+    if any(_is_bad(v.statistics) for s in case.structures.values() for v in s.graph.losses):
+        return
+    evidence = {
+        "first loss that is not finite": step,
+        "largest loss before": float(np.abs(before).max()),
+        "largest norm of the gradient ÷ its median": _growth(case, step),
+    }
+    cause, why, remedy = _likeliest(case, before, evidence)
+    yield Finding(
+        cause,
+        "warning",
+        f"The loss is not finite any more from step {step} on: {why}.",
+        evidence,
+        confidence=0.45,
+        steps=(step,),
+        effect="every weight is lost: nothing after that step is training",
+        remedy=remedy,
+        against=("the step itself was not looked at: it is a guess from what led there",),
+    )
+
+
+def _likeliest(case: Case, before: Floats, evidence: dict[str, Any]) -> tuple[str, str, str]:
+    """The cause, what speaks for it, and a remedy ("" for the cause's own)."""
+    way = progress(case)
+    grown = float(np.abs(before[-_LATEST:]).max()) >= _GROWN * max(abs(case.losses.start), 1e-12)
+    steep = evidence["largest norm of the gradient ÷ its median"] >= _GROWN
+    if grown or steep or way.kind in FULL_BATCH or not usual(case):
+        return "learning-rate-too-high", "loss, gradient or rate were far above what is usual before", ""
+    node = next((n for s in case.structures.values() for n in s.nodes if _own_edge(s, n)), None)
+    if node is not None:
+        evidence["operator with an edge"] = f"{node.op} at {node.where}"
+        words = f"nothing had grown before, and {node.op} has an edge ({_UNSAFE[node.op]})"
+        return "numeric-instability", words, ""
+    words = "nothing had grown before, so a value of its batch is the likeliest to have been NaN or infinite"
+    return (
+        "invalid-values-in-data",
+        words,
+        "check inputs and targets of every batch with torch.isfinite",
+    )
+
+
+def _own_edge(structure: Structure, node: Node) -> bool:
+    """Whether an operator has an edge that what it is given could reach; a softmax has none of its own."""
+    if node.op not in _UNSAFE or node.op in ("softmax", "log_softmax") or not node.inputs:
+        return False
+    divides = node.op in ("div", "truediv")
+    given = node.inputs[-1] if divides else node.inputs[0]
+    return (len(node.inputs) > 1 or not divides) and given.index in structure.learned
+
+
+def _growth(case: Case, until: int) -> float:
+    """The largest norm of the gradient as a multiple of its median, up to a step; NaN where unknown."""
+    series = case.signal("total_grad_norm")
+    norms = np.asarray(series.values, dtype=float)[np.asarray(series.steps) < until]
+    norms = np.where(np.isnan(norms), np.inf, norms)
+    middle = float(np.median(norms)) if len(norms) else math.nan
+    return float(norms.max()) / middle if math.isfinite(middle) and middle > 0 else math.nan
 
 
 def _at_edge(structure: Structure, node: Node) -> bool:

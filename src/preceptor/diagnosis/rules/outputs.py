@@ -11,14 +11,16 @@ from preceptor.diagnosis._origins import Origin, origin, reach
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
+from preceptor.observation.graph import Node
 
-__all__ = ["one_unit", "range_of_outputs", "tags_as_classes"]
+__all__ = ["one_unit", "range_of_outputs", "silent_classes", "tags_as_classes"]
 
 _CAUSE = "unsuitable-output-activation"
 _ERRORS = ("squared error", "absolute error")
 _BEYOND = 0.25  # deviations of the target: noise at the edge of a range is less
 _FAR = 0.25  # of the span of the targets
 _PER_TAG = 0.02
+_NEARLY_ALL = 0.95
 
 
 @rule(_CAUSE, early=True)
@@ -91,6 +93,47 @@ def range_of_outputs(case: Case) -> Iterator[Finding]:
             effect=f"{min(far, 1):.0%} of the targets' span cannot be reached by any weights",
             remedy="leave the output without an activation, or scale the targets into its range",
         )
+
+
+@rule(_CAUSE)
+def silent_classes(case: Case) -> Iterator[Finding]:
+    """Class scores end in a ReLU, and some classes are cut off for all samples.
+
+    The score max(0, x_c) has no gradient for the samples with x_c < 0; where that are all of them, class c
+    stays at score 0 for ever, level with every other class that is cut off. Counts where units of the module
+    that makes the scores were 0 for all rows of the last look (inactive), or at each of the last three looks
+    the layer before had biases with a gradient of exactly 0, for one class or more; and less than 0.95 of
+    what there is to explain was explained. Else a net can do with scores above 0: then it is information.
+
+    Source: Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models (2013).
+    """
+    for one in compared(case):
+        found = origin(one.structure, one.term.prediction)
+        if one.term.form != "cross-entropy" or found.kind != "relu" or found.node is None or one.classes < 2:
+            continue
+        lost = round(_cut_off(case, found.node, one.classes) * one.classes)
+        hurt = lost > 0 and (case.explained is None or not case.explained >= _NEARLY_ALL)
+        words = f", and {lost} of {one.classes} classes get no gradient through it" if lost else ""
+        yield about(
+            one,
+            _CAUSE,
+            "warning" if hurt else "info",
+            f"{found.name} cuts off negative class scores before {one.term.name}{words}",
+            {"operators": "… → relu → cross_entropy", "classes that are cut off": lost},
+            node=found.node,
+            effect="classes with negative scores tie at 0, and no gradient raises them again",
+            remedy="give the output of the last linear layer to the loss, without an activation",
+        ).but(exact=False, confidence=0.8 if hurt else 0.5)
+
+
+def _cut_off(case: Case, relu: Node, classes: int) -> float:
+    """The share of classes whose score is 0 for all that was looked at."""
+    inactive = case.signal("inactive_units", relu.module)
+    dead = float(inactive.values[-1]) if relu.module and len(inactive) else 0.0
+    shapes = {p.name: p.shape for graph in case.graphs.values() for p in graph.module_parameters}
+    last = [name for name in case.signals("zero_grad_share") if shapes.get(name) == (classes,)]
+    shares = case.signal("zero_grad_share", last[-1] if last else "")
+    return max(dead, float(shares.values[-3:].min()) if len(shares) >= 3 else 0.0)
 
 
 @rule(_CAUSE, early=True)

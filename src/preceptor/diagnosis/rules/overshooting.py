@@ -20,6 +20,8 @@ _LARGE_LATE = 0.05
 _EARLY = 20
 _HALF, _MOST = 0.5, 0.8
 _SURE = 3.0
+_FAR, _ENOUGH = 10.0, 50
+_ROUNDING = 1 + 1e-6
 
 
 @rule("learning-rate-too-high", early=True)
@@ -82,8 +84,10 @@ def rate_too_high(case: Case) -> Iterator[Finding]:
     0.05, L₀ = loss of a constant prediction), an early step had ρ ≥ ¼, and the loss rose above 1.2 times its
     start and L₀ or ended there; (b) where half is not learned, an early step had ρ ≥ 1, the loss rose above
     three times its start and L₀ and does not fall any more; (c) where the loss is flat, ρ stays above 0.05 to
-    the end, ten times what settles, and a fifth or more of L₀ is left. Large steps alone mean nothing: new
-    or tiny weights have them in every run. Not for two optimizers that play against each other.
+    the end, ten times what settles, and a fifth or more of L₀ is left; (d) where half is not learned after 50
+    updates or more, the rate is ten times the highest usual one or more, and early steps had ρ ≥ 0.05. Large
+    steps alone mean nothing: new or tiny weights have them in every run. Not for two optimizers that play
+    against each other.
 
     Source: LeCun, Bottou, Orr & Müller, Efficient BackProp (1998).
     """
@@ -97,6 +101,8 @@ def rate_too_high(case: Case) -> Iterator[Finding]:
         yield _stuck(case, way)
     elif len(ratios) >= 8 and _bounces(case, way):
         yield _bouncing(case, way)
+    elif _absurd(way):
+        yield _far_too_high(case, way)
 
 
 def _early_ratio(way: Progress) -> float:
@@ -106,7 +112,7 @@ def _early_ratio(way: Progress) -> float:
 
 
 def _unusual(way: Progress) -> bool:
-    return way.rate > usual_rates(way.kind, way.momentum)[1]
+    return way.rate > _ROUNDING * usual_rates(way.kind, way.momentum)[1]
 
 
 def _jumped(case: Case, way: Progress) -> bool:
@@ -158,6 +164,33 @@ def _bounces(case: Case, way: Progress) -> bool:
     if not late >= _LARGE_LATE or way.looked_until < 0.5 or way.forecast.falling > _SURE:
         return False
     return case.explained is not None and case.explained < _MOST
+
+
+def _absurd(way: Progress) -> bool:
+    """Whether the rate is far beyond all that is usual, steps are long, and little is learned."""
+    beyond = way.rate >= _FAR * usual_rates(way.kind, way.momentum)[1]
+    little = way.measured and way.learned < _HALF and way.updates >= _ENOUGH
+    return beyond and little and _early_ratio(way) >= _LARGE_LATE
+
+
+def _far_too_high(case: Case, way: Progress) -> Finding:
+    high, ratio = usual_rates(way.kind, way.momentum)[1], _early_ratio(way)
+    return Finding(
+        "learning-rate-too-high",
+        "warning",
+        f"The learning rate of {way.rate:g} is {way.rate / high:.2g} times the highest usual one for"
+        f" {way.kind}: early steps are {ratio:.2g} times as long as the weights, and the loss ends at"
+        f" {case.ending:.3g}.",
+        {
+            **way.rate_facts,
+            "largest ‖Δ‖/‖w‖ of an early step": ratio,
+            "share of a constant's loss that is gone": case.explained,
+        },
+        confidence=0.7,
+        where=way.where,
+        effect="the weights of the beginning are lost in a few steps, and those that follow jump about",
+        against=("gradients that are tiny by themselves may ask for such a rate",),
+    )
 
 
 def _bouncing(case: Case, way: Progress) -> Finding:

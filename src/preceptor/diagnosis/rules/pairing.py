@@ -16,6 +16,7 @@ from preceptor.diagnosis.rule import rule
 __all__: list[str] = []
 
 _CHI = 3.84  # a χ² variable of one degree of freedom exceeds it in one case of twenty
+_Z = 1.645  # a normal variable is that much below its mean in one case of twenty
 _PAIRS, _AGAIN = 40, 20
 _BITS, _NOTHING = 32.0, 0.05
 
@@ -72,13 +73,16 @@ def labels_change(case: Case) -> Iterator[Finding]:
     """Name samples that come with another label each time.
 
     Of samples that came again, bit by bit the same (at least 20), the share ε whose target was another one
-    than at first, with targets that other samples had before: ε ≥ (1 − Σ p_c²) / 2, half of what labels drawn
-    at random would have. It counts where training does not beat a constant answer by a fifth. Short codes and
-    tokens, of which equal ones are drawn by chance, adversarial nets and moving targets do not count.
+    than at first: ε ≥ (1 − Σ p_c²) / 2, half of what labels drawn at random would have. Of those new targets
+    four in five of classes, a quarter of numbers, were other samples' before: fewer of the numbers are known,
+    for not all samples have come by yet. It counts where training does not beat a constant answer by a fifth.
+    Short codes and tokens, of which equal ones are drawn by chance, adversarial nets and moving targets
+    (returns, a teacher's), which are new numbers, do not count.
     """
     again, other, known = _again(case)
-    chance = 1 - classes(case).alike if classes(case).counts else 1.0
-    if again < _AGAIN or known < 0.8 * other or not other >= again * chance / 2:
+    labels = bool(classes(case).counts)
+    chance = 1 - classes(case).alike if labels else 1.0
+    if again < _AGAIN or known < (0.8 if labels else 0.25) * other or not other >= again * chance / 2:
         return
     if not _rich(case) or share(case) > 0.2:
         return
@@ -103,8 +107,8 @@ def unrelated_labels(case: Case) -> Iterator[Finding]:
 
     Over n ≥ 40 different training samples: n R + 1 < 3.84, R = squared distance correlation of inputs and
     targets, bias-corrected (the test of independence that sees every kind of dependence is far from
-    rejecting), and nearest neighbours have targets no more alike than strangers have, within a standard
-    deviation. It counts where at most a twentieth is explained, of new data, or of training data where
+    rejecting), and nearest neighbours have targets no more alike than strangers have, by a test at 5 %. It
+    counts where at most a twentieth is explained, of new data, or of training data where
     there is no evaluation, and training came near to a constant's loss at least. Tokens, inputs of several
     parts or of under 32 bits, classes of which the rare ones are under 20 in all, and rows of switches of
     which only some were looked at are not judged. Székely & Rizzo, Partial Distance Correlation (2014).
@@ -116,7 +120,7 @@ def unrelated_labels(case: Case) -> Iterator[Finding]:
         return
     rows, correlation = int(relation["rows"]), float(relation["correlation"])
     near, strangers, spread = (float(relation[name]) for name in ("near", "apart", "spread"))
-    if rows < _PAIRS or not rows * correlation + 1 < _CHI or near < strangers - spread:
+    if rows < _PAIRS or not rows * correlation + 1 < _CHI or near < strangers - _Z * spread:
         return
     common = max(classes(case).shares.values(), default=0.0)
     if rows * (1 - common) < _AGAIN or not share(case) > -0.25:

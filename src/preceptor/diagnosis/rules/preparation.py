@@ -1,16 +1,17 @@
-"""Rules: preparation of inputs that differs between phases, or destroys them."""
+"""Rules: preparation of inputs that differs between phases."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from preceptor.diagnosis._data_entry import line_of_inputs
-from preceptor.diagnosis._data_feeds import Columns, feeds, training_feed
+from preceptor.diagnosis._data_feeds import Columns, Feed, feeds
 from preceptor.diagnosis._data_order import sorted_share
-from preceptor.diagnosis._data_outcome import goes_badly, held_out
+from preceptor.diagnosis._data_outcome import held_out
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
@@ -20,8 +21,9 @@ __all__: list[str] = []
 _ROWS, _LOOKS = 8, 4
 _SPREADS, _SHIFTS = 3.0, 2.0
 _FAR = 2.0
+_OUTLIER, _SERIES = 8.0, 4
+_FEW, _DRIFT, _ALIKE = 10.0, 5.0, 0.25
 _WORSE = 1.5
-_CONSTANT, _FEW_COLUMNS = 0.95, 8
 
 
 @rule("inconsistent-preprocessing")
@@ -30,7 +32,16 @@ def inconsistent_preprocessing(case: Case) -> Iterator[Finding]:
 
     Over columns j: s = √(Σ σ_j,e² / Σ σ_j,t²), d = median |μ_j,e − μ_j,t| / σ_j,t; t = training, e =
     evaluation, at least 8 rows each. Elsewhere: s or 1/s ≥ 3, or d ≥ 2: new samples of the same population
-    have s ≈ 1 and d ≈ 0, whatever they are. It counts where the evaluation's loss is half as large again as
+    have s ≈ 1 and d ≈ 0, whatever they are. What counts is how many samples are different ones, n (of a few
+    that come at every pass, n is those few): with n < 8 normal values alone reach s or 1/s of 3 once in
+    10,000 times, and ten times as much is asked for. Two or three samples that are waves as a whole, or
+    windows of a slow series, lie close to each other at each column and are yet as large as others: 1/s is
+    the smaller one of that within columns and that about the mean of all. And a few outliers make a spread:
+    where the largest deviation in own deviations, r = max |x − μ| / σ, is 8 or more in one phase, and twice
+    that of the other, s does not count (s of the same samples in another unit leaves r as it is). Where
+    columns are windows of a series, which drifts (four and more of four directions at most, with means and
+    deviations alike, and all off by the same, each to a quarter), five times as much is asked for. It counts
+    where the evaluation's loss is half as large again as
     the training loss, or where no evaluation has a loss and s, 1/s or d exceed twice as much. Training
     batches that arrive sorted are not compared: they show one end of the data. Breck, Polyzotis, Roy, Whang &
     Zinkevich, Data Validation for Machine Learning (2019).
@@ -46,7 +57,7 @@ def inconsistent_preprocessing(case: Case) -> Iterator[Finding]:
         far = max(spread / _SPREADS, 1 / spread / _SPREADS if spread > 0 else math.inf, shift / _SHIFTS)
         curve = held_out(case)
         worse = len(curve) > 0 and not curve.end <= _WORSE * case.losses.end
-        if not far >= 1 or not (worse or (not len(curve) and far >= _FAR)):
+        if not far >= _asked(case, base, feed) or not (worse or (not len(curve) and far >= _FAR)):
             continue
         yield Finding(
             "inconsistent-preprocessing",
@@ -130,7 +141,49 @@ def _difference(train: Columns, other: Columns) -> tuple[float, float]:
     if not known.any():
         return 1.0, 0.0
     spread = math.sqrt(float((other.std[known] ** 2).sum() / (train.std[known] ** 2).sum()))
-    return spread, float(np.median(np.abs(other.mean[known] - train.mean[known]) / train.std[known]))
+    shift = float(np.median(np.abs(other.mean[known] - train.mean[known]) / train.std[known]))
+    if spread < 1:
+        spread = min(1.0, max(spread, _about_all(other, known) / _about_all(train, known)))
+    tails = sorted((_tail(train, known), _tail(other, known)))
+    return (1.0 if tails[1] >= _OUTLIER and tails[1] >= 2 * tails[0] else spread), shift
+
+
+def _about_all(columns: Columns, known: NDArray[np.bool_]) -> float:
+    """The deviation of all values from the mean of them all."""
+    return math.sqrt(float((columns.std[known] ** 2).mean() + columns.mean[known].var()))
+
+
+def _tail(columns: Columns, known: NDArray[np.bool_]) -> float:
+    """r, over the columns together: √(Σ maxᵢ (xᵢⱼ − μⱼ)² / Σ σⱼ²)."""
+    mean, variance = columns.mean[known], float((columns.std[known] ** 2).sum())
+    most = np.maximum(columns.high[known] - mean, mean - columns.low[known])
+    return math.sqrt(float((most**2).sum()) / variance) if variance > 0 else 0.0
+
+
+def _asked(case: Case, train: Feed, other: Feed) -> float:
+    """How many times the usual difference is asked for: more where samples are few, or drift as one."""
+    samples, few = case.record.samples, False
+    if train.key in samples.keys and other.key in samples.keys:
+        _, evaluated, trained = samples.overlap(other.key, train.key)
+        few = min(evaluated, trained) < _ROWS
+    return max(_FEW if few else 1.0, _DRIFT if _drifts(case, train, other) else 1.0)
+
+
+def _drifts(case: Case, train: Feed, other: Feed) -> bool:
+    """Whether columns that go together are off by the same, as the later windows of one series are."""
+    directions: Any = (case.facts.get("relation") or {}).get("directions")
+    a, b = train.columns, other.columns
+    if not isinstance(directions, (int, float)) or directions > _SERIES or a is None or b is None:
+        return False
+    known = (a.count >= _ROWS) & (b.count >= _ROWS) & a.moving
+    if known.sum() < _SERIES:
+        return False
+    off, deviations = (b.mean[known] - a.mean[known]) / a.std[known], a.std[known]
+    return bool(
+        off.std() <= _ALIKE * abs(off.mean())
+        and deviations.std() <= _ALIKE * deviations.mean()
+        and a.mean[known].std() <= _ALIKE * deviations.mean()
+    )
 
 
 def _told(spread: float, shift: float) -> str:
@@ -143,45 +196,3 @@ def _told(spread: float, shift: float) -> str:
 def _overall(columns: Columns) -> list[float]:
     mean, size = float(np.nanmean(columns.mean)), float(np.nanmean(columns.mean**2 + columns.std**2))
     return [float(f"{mean:.4g}"), float(f"{math.sqrt(max(0.0, size - mean * mean)):.4g}")]
-
-
-@rule("inconsistent-preprocessing")
-def destroyed_inputs(case: Case) -> Iterator[Finding]:
-    """Name inputs that nothing is left of: nearly all columns constant, or samples that became equal.
-
-    c = #{j: σ_j = 0} / #j ≥ 0.95 over the looked-at training batches; or at least half of a batch's samples
-    are equal to another one in it, of sixteen columns and more, and three in ten of those have another
-    target. It counts where targets vary and the run goes badly. Few bits, short codes, rare words and blank
-    borders do not reach these shares.
-    """
-    feed, deviation = training_feed(case), case.signal("target_std", "train")
-    if feed is None or feed.columns is None or not (len(deviation) and float(np.max(deviation.values)) > 0):
-        return
-    if not goes_badly(case) or len(case.optimizers) > 1:
-        return
-    known = feed.columns.count >= 2 * _ROWS
-    constant = float(np.mean(~feed.columns.moving[known])) if known.any() else 0.0
-    pairs = case.facts.get("pairs") or {}
-    rows, within, other = (int(pairs.get(name, 0)) for name in ("rows", "within", "within_other"))
-    equal = rows >= 64 and within >= rows / 2 and other >= 0.3 * within and feed.columns.of >= 2 * _ROWS
-    if constant >= _CONSTANT and (feed.columns.of >= _FEW_COLUMNS or constant == 1.0):
-        title = f"{constant:.0%} of the input columns are constant: preparation left nothing to learn from."
-    elif equal:
-        title = f"{within / rows:.0%} of the samples equal another one of their batch, with other targets."
-    else:
-        return
-    yield Finding(
-        "inconsistent-preprocessing",
-        "critical",
-        title,
-        {
-            "constant columns": constant,
-            "samples": rows,
-            "equal to another one": within,
-            "with another target": other,
-        },
-        confidence=0.85,
-        where=line_of_inputs(case),
-        effect="inputs do not tell samples apart",
-        remedy="look at what preparation returns: integer division, casts to whole numbers, clipping, masks",
-    )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from preceptor.diagnosis._order import line_of
 from preceptor.diagnosis._progress import Progress, progress
 from preceptor.diagnosis._usual import ADAPTIVE, usual_rates
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
 
-__all__ = ["rate_too_low"]
+__all__ = ["clipped_too_short", "rate_too_low"]
 
 _WORTH = 0.1
 _HALF, _MOST = 0.5, 0.8
 _HARDLY = 0.1
 _SURE = 3.0
+_CUT = 10.0  # times as long as what clipping leaves of a gradient
 
 
 @rule("learning-rate-too-low")
@@ -51,6 +56,61 @@ def _clipped(case: Case, way: Progress) -> bool:
     """Whether it is clipping that shortens the steps; adaptive methods divide the factor out again."""
     shares = case.signal("clipped").values
     return way.kind not in ADAPTIVE and bool(len(shares)) and float(shares.mean()) > 0.9
+
+
+@rule("clipping-too-tight")
+def clipped_too_short(case: Case) -> Iterator[Finding]:
+    """Steps are so short that the run ends before it has got anywhere, and clipping is what shortens them.
+
+    Where nearly every gradient g is cut to norm c, a step of SGD is η c / (1 − μ) long whatever ‖g‖ is. Named
+    where all that speaks for a rate that is too low is there (see `rate_too_low`), more than 90 % of the
+    gradients are cut, their median norm is at least 10 c, and the rate is not below what is usual. Methods
+    that divide by the gradient's size cancel the factor and do not count, nor do gradients with a loss scale.
+
+    Source: Pascanu, Mikolov & Bengio, On the Difficulty of Training Recurrent Neural Networks (2013); Godbole
+    et al., Deep Learning Tuning Playbook (2023).
+    """
+    way = progress(case)
+    if way.others or case.diverged or way.decayed or not _clipped(case, way) or way.kind in ("LBFGS", ""):
+        return
+    before, after = (_middle(case, name) for name in ("clip_norm", "total_grad_norm"))
+    usual = way.rate >= usual_rates(way.kind, way.momentum)[0]
+    if len(case.signal("grad_scale")) or not usual or not before >= _CUT * after > 0:
+        return
+    room = _room(case, way)
+    short = _short(case, way, room) if room else {}
+    if short:
+        yield _held_back(case, way, before, after, short)
+
+
+def _middle(case: Case, name: str) -> float:
+    """The median of a signal's finite values; NaN without any."""
+    values = np.asarray(case.signal(name).values, dtype=float)
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def _held_back(case: Case, way: Progress, before: float, after: float, short: dict[str, Any]) -> Finding:
+    return Finding(
+        "clipping-too-tight",
+        "warning",
+        f"Clipping cuts nearly every gradient from about {before:.3g} to {after:.3g}, and after {way.updates}"
+        f" updates the loss is {case.ending:.4g}, from {case.losses.start:.4g}: {_in_words(short)}.",
+        {
+            **way.rate_facts,
+            "share of steps that are clipped": float(np.mean(case.signal("clipped").values)),
+            "norm before clipping": before,
+            "after": after,
+            "loss at the end": case.ending,
+            **short,
+        },
+        confidence=0.8,
+        where=line_of(case, "clip"),
+        steps=(way.last_step,),
+        effect=f"steps are {before / after:.3g} times as short as the gradients ask for",
+        remedy=f"allow a norm of about {before:.2g}, so that only outliers are cut",
+        against=("a learning rate that is as many times higher would do the same",),
+    )
 
 
 def _room(case: Case, way: Progress) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from preceptor.diagnosis._aims import Compared, compared
-from preceptor.diagnosis._axes import RESHAPES, moved_axis, torn
+from preceptor.diagnosis._axes import RESHAPES, moved_axis, splits_samples, torn
 from preceptor.diagnosis._options import named
 from preceptor.diagnosis._success import goes_badly
 from preceptor.diagnosis.case import Case
@@ -15,7 +15,13 @@ from preceptor.diagnosis.rule import rule
 from preceptor.diagnosis.structure import REARRANGING
 from preceptor.observation.graph import Node, Value
 
-__all__ = ["data_reshaped_across", "flattened_apart", "reshaped_across", "runs_over_samples"]
+__all__ = [
+    "data_reshaped_across",
+    "flattened_apart",
+    "reshaped_across",
+    "runs_over_samples",
+    "samples_taken_apart",
+]
 
 _RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
 _ATTENTION = "multi_head_attention_forward"
@@ -69,6 +75,46 @@ def _across(node: Node, before: tuple[int, ...], after: tuple[int, ...], length:
         if batch or before[0] != after[0]
         else "neighbouring numbers that belong to different features stand in one row",
         remedy="exchange axes with transpose or permute; reshape only merges and splits neighbours",
+    )
+
+
+@rule("wrong-reshape", early=True)
+def samples_taken_apart(case: Case) -> Iterator[Finding]:
+    """The axis of the samples is exchanged with another one, and then split.
+
+    x (N, …) → transposed (D, N) → reshaped (D, a, b) with a · b = N: what was one sample a column is taken
+    for a table. No length has moved, and where D = N no shape tells; so the axis is followed through the
+    graph. Exact where axis 0 of an input is as long as axis 0 of predictions and targets, and none of its
+    other axes is. Axes that are exchanged and then merged, or exchanged back, do not count.
+
+    Source: PyTorch manual, torch.Tensor.view (2025).
+    """
+    for one in compared(case):
+        samples = one.term.prediction.shape[:1]
+        if one.aim is None or one.aim.shape[:1] != samples or samples in ((), (1,)):
+            continue
+        for value in one.structure.graph.inputs:
+            if value.shape[:1] != samples or value.shape.count(samples[0]) > 1:
+                continue
+            node = splits_samples(one.structure, value)
+            if node is not None:
+                yield _taken_apart(node, samples[0])
+                return
+
+
+def _taken_apart(node: Node, samples: int) -> Finding:
+    before, after = list(node.inputs[0].shape), list(node.outputs[0].shape)
+    return Finding(
+        "wrong-reshape",
+        "critical",
+        f"{node.op} makes {after} of {before}, where the {samples} samples no longer stand in axis 0, and"
+        " splits their axis",
+        {"before": before, "after": after, "samples": samples, "operator": node.op},
+        exact=True,
+        where=node.where,
+        layers=(node.module,) if node.module else (),
+        effect="each row holds numbers of many samples, and each sample is scattered over all rows",
+        remedy="reshape first and then exchange axes with transpose or permute, the samples staying in front",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from preceptor.diagnosis.case import Case
-from preceptor.diagnosis.curve import Curve
+from preceptor.diagnosis.curve import Curve, Slope
 from preceptor.diagnosis.finding import Finding, Severity
 from preceptor.diagnosis.rule import rule
 
@@ -147,7 +147,10 @@ def _at_high_rate(case: Case) -> Callable[[int], bool]:
 def evaluation_with_gradient(case: Case) -> Iterator[Finding]:
     """Name evaluation passes in evaluation mode that record gradients which no backward pass uses.
 
-    Exact. The numbers are the same, so it is no more than worth knowing. PyTorch manual, Autograd mechanics.
+    Exact. The numbers are the same, and what is wasted is freed with each batch, so it is no more than worth
+    knowing. Where memory grows besides (as by half a GiB in the second half of the run, see `memory_growth`),
+    what was computed there may be kept together with its graph: then it is a warning. PyTorch manual,
+    Autograd mechanics; Frequently asked questions (2025).
     """
     found = {
         subject: row
@@ -159,14 +162,20 @@ def evaluation_with_gradient(case: Case) -> Iterator[Finding]:
     if not found:
         passes, where = _forward_only(case)
     if passes:
+        growth = _growth(case)
+        title = f"{passes:,} evaluation pass{'es' if passes > 1 else ''} recorded gradients that nothing used"
         yield Finding(
             "evaluation-with-gradient",
-            "info",
-            f"{passes:,} evaluation pass{'es' if passes > 1 else ''} recorded gradients that nothing used.",
-            {"passes": passes},
+            "warning" if growth else "info",
+            f"{title}, and memory grows." if growth else f"{title}.",
+            {"passes": passes} | ({"GiB in the second half": growth.change / _GIB} if growth else {}),
+            confidence=0.7 if growth else 1.0,
             exact=True,
             where=where,
-            effect="memory of a training step, and more time; the numbers are the same",
+            effect="losses or outputs that are kept hold the graph of their batch with all it needs"
+            if growth
+            else "memory of a training step, and more time; the numbers are the same",
+            against=("memory may grow for another reason",) if growth else (),
         )
 
 
@@ -226,14 +235,10 @@ def memory_growth(case: Case) -> Iterator[Finding]:
     errors, and as steep in its last part; half of that is worth knowing. What is allocated at the start does
     not count. PyTorch manual, Frequently asked questions (2025).
     """
-    series = case.signal("memory_bytes")
-    curve = Curve(series.steps, series.values).part(0.5)
-    if len(curve) < 20:
+    whole = _growth(case)
+    if whole is None:
         return
-    whole, last = curve.slope(), curve.slope(0.5)
-    growing = whole.t > 4 and whole.change > whole.level / 4 and last.change > whole.change / 4
-    if not growing or whole.change < _GIB / 2:
-        return
+    curve = _memory(case)
     per_step = whole.change / max(1, int(curve.steps[-1] - curve.steps[0]))
     yield Finding(
         "memory-growth",
@@ -245,3 +250,18 @@ def memory_growth(case: Case) -> Iterator[Finding]:
         effect="the run ends when no memory is left",
         against=("a cache that is filled on purpose looks the same",),
     )
+
+
+def _memory(case: Case) -> Curve:
+    series = case.signal("memory_bytes")
+    return Curve(series.steps, series.values).part(0.5)
+
+
+def _growth(case: Case) -> Slope | None:
+    """The line through the second half, where memory rises by half a GiB or more along it; None elsewhere."""
+    curve = _memory(case)
+    if len(curve) < 20:
+        return None
+    whole, last = curve.slope(), curve.slope(0.5)
+    growing = whole.t > 4 and whole.change > whole.level / 4 and last.change > whole.change / 4
+    return whole if growing and whole.change >= _GIB / 2 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from preceptor.diagnosis._data_feeds import Feed, distinct_samples, feeds, space_bits
 from preceptor.diagnosis.case import Case
@@ -17,6 +18,7 @@ _LEAST = 8
 _PART, _CLEAN = 0.1, 0.02
 _BITS, _WORDS, _LONG = 64.0, 0.5, 16
 _WHOLE = 0.8
+_CHANCE, _HASHED = 1e-3, 128
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def leakage(case: Case) -> Iterator[Finding]:
     is trained on. Named for b ≥ 8 and s ≥ 0.1. An evaluation of the training set itself, to see how well
     that is fitted, is no leak: of at least 0.8 N samples, from the loader that is trained from, or of
     nothing else while another evaluation is clean. Samples of under 64 bits (codes, switches) are equal by
-    chance; of tokens 16 must be equal, and half of the evaluation. Only calls in evaluation mode, or of
+    chance: they count only where samples within a training batch are not equal as often, by a Poisson test
+    (P(X ≤ w) < 0.001, w = pairs of equal samples within batches, of mean b/(m n) for each pair); of tokens
+    16 must be equal, and half of the evaluation. Only calls in evaluation mode, or of
     models with an evaluation loss, are judged. Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining
     (2012).
     """
@@ -61,7 +65,7 @@ def leakage(case: Case) -> Iterator[Finding]:
     clean = any(one.share < _CLEAN and one.evaluated >= _LEAST for one in found)
     for one in found:
         train = trained[one.feed.model]
-        if one.both < _LEAST or one.share < _PART or not _rich(case, train, one.share):
+        if one.both < _LEAST or one.share < _PART or not _rich(case, train, one):
             continue
         if one.whole >= _WHOLE or _same_loader(train, one.feed) or (clean and one.share > 0.5):
             continue
@@ -116,8 +120,22 @@ def _same_loader(train: Feed, feed: Feed) -> bool:
     return bool(feed.loader) and feed.loader == train.loader and feed.batch <= train.batch
 
 
-def _rich(case: Case, train: Feed, share: float) -> bool:
+def _rich(case: Case, train: Feed, one: _Shared) -> bool:
     """Whether equal samples are no chance."""
     if train.floating or train.dtype == "uint8":
-        return space_bits(case) >= _BITS
-    return share >= _WORDS and math.prod(train.shape) >= _LONG
+        return space_bits(case) >= _BITS or _rarer_within(case, train, one)
+    return one.share >= _WORDS and math.prod(train.shape) >= _LONG
+
+
+def _rarer_within(case: Case, train: Feed, one: _Shared) -> bool:
+    """Whether two samples of a training batch are equal more rarely than one of each phase."""
+    pairs: Any = case.facts.get("pairs")
+    batch = min(train.batch, _HASHED)
+    if not isinstance(pairs, dict) or batch < 2 or not one.evaluated or not one.trained:
+        return False
+    expected = one.both / (one.evaluated * one.trained) * int(pairs.get("rows", 0)) * (batch - 1) / 2
+    equal = int(pairs.get("within", 0))
+    if expected > 500 or equal > 500:
+        return equal < expected - 5 * math.sqrt(expected)
+    tail = sum(math.exp(k * math.log(expected) - expected - math.lgamma(k + 1)) for k in range(equal + 1))
+    return tail < _CHANCE

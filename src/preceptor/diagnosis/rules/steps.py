@@ -15,6 +15,7 @@ from preceptor.diagnosis.rule import rule
 
 __all__: list[str] = []
 
+_TELLING = 10
 _POSITIVE = frozenset(
     {
         "cross_entropy",
@@ -63,15 +64,16 @@ def clipping_too_tight(case: Case) -> Iterator[Finding]:
     )
 
 
-@rule("gradient-ascent")
+@rule("gradient-ascent", early=True)
 def gradient_ascent(case: Case) -> Iterator[Finding]:
     """Name a run that climbs its own loss function.
 
     What backward starts from is L = −ℓ at every call that was measured (ℓ ≥ 0 the loss function's value), or
-    the optimizer maximises L = ℓ; and ℓ rises. Two optimizers (a game), and inputs that are optimised while
-    the model is not (an attack), do not count. Goodfellow, Bengio & Courville, Deep Learning, 4.3 (2016).
+    the optimizer maximises L = ℓ, twice or more; and ℓ rises, from the tenth step on, from where that can be
+    told. Two optimizers (a game), and inputs that are optimised while the model is not (an attack), do not
+    count. Goodfellow, Bengio & Courville, Deep Learning, 4.3 (2016).
     """
-    if len(case.optimizers) != 1 or case.facts.get("unoptimized") or len(case.losses) < 10:
+    if len(case.optimizers) != 1 or case.facts.get("unoptimized") or len(case.losses) < 2:
         return
     if not any(model.get("trainable") for model in case.facts.get("models", [])):
         return
@@ -86,14 +88,17 @@ def gradient_ascent(case: Case) -> Iterator[Finding]:
     if len(pairs) < 2 or not all(math.isclose(v, sign * c.number("value"), rel_tol=1e-3) for c, v in pairs):
         return
     start, end = sign * case.losses.start, sign * case.losses.end
-    if not end > start + 3 * case.losses.noise:
+    rises = end > start + 3 * case.losses.noise
+    if len(case.losses) >= _TELLING and not rises:
         return
     call = pairs[0][0]
     how = "the optimizer maximises it" if maximises else "backward starts from its negative"
     yield Finding(
         "gradient-ascent",
         "critical",
-        f"{call.function} is driven up, from {start:.4g} to {end:.4g}: {how}.",
+        f"{call.function} is driven up, from {start:.4g} to {end:.4g}: {how}."
+        if rises
+        else f"{call.function} is to be driven up: {how}.",
         {"first": start, "last": end, "calls with the sign turned": len(pairs)},
         exact=True,
         where=call.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from preceptor.diagnosis._layers import Layer, before, layers
 from preceptor.diagnosis._success import goes_badly
@@ -25,8 +26,9 @@ def linear_net(case: Case) -> Iterator[Finding]:
 
     Exact: between the first and the last of two layers or more, the graph holds nothing but rearranging,
     dropout, average pooling, batch normalisation and plain factors. A layer that is narrower than both ends
-    (a low-rank factorisation, a linear autoencoder) is a constraint that one layer has not, and does not
-    count; nor do nets with residual sums, recurrence, attention or layer normalisation.
+    (a low-rank factorisation, a linear autoencoder) is a constraint that one layer has not: two layers
+    around it do not count, more do, as the others add nothing. Nor do nets with residual sums, recurrence,
+    attention or layer normalisation.
 
     Source: Goodfellow, Bengio & Courville, Deep Learning, section 6.1 (2016).
     """
@@ -36,10 +38,14 @@ def linear_net(case: Case) -> Iterator[Finding]:
     by_node = {layer.node.index: layer for layer in layers(structure)}
     for chain in _chains(structure, by_node):
         whole = _from_outside(structure, chain[0]) and _is_last(structure, chain[-1])
-        narrow = min(layer.rows for layer in chain[:-1]) < min(chain[0].fan_in, chain[-1].rows)
-        if whole and not narrow:
+        if whole and any(_spare(a, b) for a, b in pairwise(chain)):
             yield _linear(chain)
             return
+
+
+def _spare(first: Layer, second: Layer) -> bool:
+    """Whether the first of two layers is no narrower than both its sides: one could do the work of both."""
+    return first.rows >= min(first.fan_in, second.rows)
 
 
 def _chains(structure: Structure, by_node: dict[int, Layer]) -> Iterator[list[Layer]]:
@@ -86,6 +92,8 @@ def _is_last(structure: Structure, last: Layer) -> bool:
 def _linear(chain: list[Layer]) -> Finding:
     names = [layer.name for layer in chain]
     widths = [chain[0].fan_in, *(layer.rows for layer in chain)]
+    narrow = min(widths[1:-1]) < min(widths[0], widths[-1])
+    needed = "two layers" if narrow else "one layer"
     return Finding(
         "missing-nonlinearity",
         "warning",
@@ -95,7 +103,7 @@ def _linear(chain: list[Layer]) -> Finding:
         exact=True,
         where=chain[-1].node.where,
         layers=tuple(names),
-        effect=f"the {len(chain)} layers can do nothing that one layer could not",
+        effect=f"the {len(chain)} layers can do nothing that {needed} could not",
         remedy="put an activation (ReLU, GELU, tanh) between the layers",
     )
 
@@ -107,13 +115,14 @@ def linear_pairs(case: Case) -> Iterator[Finding]:
     They make one linear map of rank min(widths). Counts where both are trained, full convolutions or dense
     layers, the value between is read by the second alone, and it is not narrower than both sides: then
     nothing is gained by the first one. Bottlenecks, depthwise convolutions, upsampling convolutions,
-    projections with several readers do not count. A warning where less than 0.8 of what there is to explain
-    was explained.
+    projections with several readers do not count. One pair may be meant and counts where less than 0.6 of
+    what there is to explain was explained; two pairs or more in a row, three layers of which one would do,
+    count however the run goes.
 
     Source: Goodfellow, Bengio & Courville, Deep Learning, section 6.1 (2016).
     """
     structure = case.structure
-    if structure is None or not goes_badly(case, below=_WELL):
+    if structure is None:
         return
     by_node = {layer.node.index: layer for layer in layers(structure)}
     pairs = []
@@ -121,15 +130,18 @@ def linear_pairs(case: Case) -> Iterator[Finding]:
         previous = _layer_before(structure, layer, by_node)
         if previous is not None and _idle(structure, previous, layer):
             pairs.append((previous, layer))
-    if not pairs or next(linear_net(case), None) is not None:
+    in_a_row = {b.node.index for _, b in pairs} & {a.node.index for a, _ in pairs}
+    if not pairs or not (in_a_row or goes_badly(case, below=_WELL)) or next(linear_net(case), None):
         return
     first, second = pairs[0]
+    named = list(dict.fromkeys(f"{a.name} → {b.name}" for a, b in pairs))
     yield Finding(
         "missing-nonlinearity",
         "warning",
-        f"{first.name} and {second.name} follow each other with no activation between",
+        f"{first.name} and {second.name} follow each other with no activation between"
+        + (f", and so do {len(named) - 1} more pairs" if len(named) > 2 else ""),
         {
-            "layers": [f"{a.name} → {b.name}" for a, b in pairs],
+            "layers": named,
             "widths": [first.fan_in, first.rows, second.rows],
         },
         confidence=0.7,
@@ -142,7 +154,7 @@ def linear_pairs(case: Case) -> Iterator[Finding]:
 
 def _idle(structure: Structure, first: Layer, second: Layer) -> bool:
     """Whether the first layer adds nothing that the second could not do alone."""
-    if first.rows < min(first.fan_in, second.rows):
+    if not _spare(first, second):
         return False
     if first.grouped or second.grouped or first.node.op.startswith("conv_transpose"):
         return False

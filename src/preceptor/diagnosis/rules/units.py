@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from preceptor.diagnosis._layers import Layer, layers
+from preceptor.diagnosis._progress import progress
 from preceptor.diagnosis._success import goes_badly
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
@@ -20,23 +21,25 @@ _STEEPEST = 0.26  # a sigmoid's ¼ and a little
 _TWO_SIGMOIDS = 0.07  # 1/16 and a little: two sigmoids at their steepest
 _VANISHED = 1e-2
 _DEAD = 0.9
+_LEARNED = 0.9
 
 
 @rule("unsuitable-hidden-activation")
 def vanishing_behind_sigmoids(case: Case) -> Iterator[Finding]:
-    """Gradients vanish behind two or more saturating activations, in a run that goes badly.
+    """Gradients vanish behind two or more saturating activations, in a run that goes badly or is unfinished.
 
     Going back through φ a gradient is multiplied by φ′ ≤ ¼ for a sigmoid; its mean is known from the
     outputs: E σ′ = E a − E a², E tanh′ = 1 − E a². Counts where two hidden activations or more have E φ′ ≤ ¼
     (any sigmoid, saturated others) with a product below 0.07, and the gradient at the output of the first
-    layer was below a hundredth of that at the last one's in the first recorded steps, both measured. One
+    layer was below a hundredth of that at the last one's in the first recorded steps, both measured. A run
+    is unfinished where less than 0.9 is learned and as many updates again are worth their while. One
     hidden sigmoid, gates of recurrent cells, output units, nets with normalisation or residual sums between
     do not count.
 
     Source: Glorot & Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
     """
     structure = case.structure
-    if structure is None or not goes_badly(case):
+    if structure is None or not (goes_badly(case) or _unfinished(case)):
         return
     by_node = {layer.node.index: layer for layer in layers(structure)}
     chain = _longest(structure, by_node)
@@ -68,6 +71,11 @@ def vanishing_behind_sigmoids(case: Case) -> Iterator[Finding]:
         remedy="use ReLU, GELU or tanh in hidden layers, with initial weights that suit them",
         against=("initial weights that are too small shrink gradients as well",),
     )
+
+
+def _unfinished(case: Case) -> bool:
+    way = progress(case)
+    return way.measured and way.learned < _LEARNED and way.worth_more
 
 
 def _longest(structure: Structure, by_node: dict[int, Layer]) -> list[Layer]:

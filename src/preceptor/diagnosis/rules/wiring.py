@@ -132,7 +132,7 @@ def shared_module(case: Case) -> Iterator[Finding]:
             remedy=f"call {pairs[0][1].name} in its own place",
         )
     for row in parts.repeated:
-        if (row["together"] or row["class"] not in _TIED) and _runs_on_itself(case, parts, row["name"]):
+        if (row.get("together") or row["class"] not in _TIED) and _runs_on_itself(case, parts, row["name"]):
             yield _repeated(row)
             return
 
@@ -155,14 +155,14 @@ def _runs_on_itself(case: Case, parts: Parts, path: str) -> bool:
 
 
 def _repeated(row: dict[str, Any]) -> Finding:
-    names = row["names"]
+    names, together = row["names"], bool(row.get("together"))
     return Finding(
         "shared-module",
         "warning",
         f"One {row['class']} stands in {len(names)} places ({', '.join(names[:3])}): they share its"
         f" {row['parameters']:,} weights.",
-        {"places": names, "numbers": row["parameters"], "in one container": row["together"]},
-        confidence=0.85 if row["together"] else 0.7,
+        {"places": names, "numbers": row["parameters"], "in one container": together},
+        confidence=0.85 if together else 0.7,
         exact=True,
         layers=tuple(names),
         steps=(0,),

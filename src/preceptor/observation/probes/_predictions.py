@@ -17,6 +17,7 @@ _LATEST = 8
 _CLASSES = 32
 _BASE = 64
 _SAMPLES = 512
+_ON = 1.25
 _SCORES = frozenset({"cross_entropy", "nll_loss", "multi_margin_loss"})
 _THRESHOLDS = {"binary_cross_entropy_with_logits": 0.0, "binary_cross_entropy": 0.5, "soft_margin_loss": 0.0}
 
@@ -57,7 +58,7 @@ class Predictions:
     def __init__(self) -> None:
         self._latest: deque[Counter[float]] = deque()
         self._steps: deque[int] = deque()
-        self.looks = self.told = 0
+        self.looks = self.told = self._told_at = 0
         self._total: Counter[float] = Counter()
 
     def add(self, step: int, classes: list[float], predictions: list[float]) -> None:
@@ -73,7 +74,7 @@ class Predictions:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the step of the first look that counts, and class, prediction, how often, in turns."""
-        self.told = self.looks
+        self.told, self._told_at = self.looks, self._steps[-1]
         counts: list[int] = []
         for code, count in self._total.items():
             if count > 0 and math.isfinite(code):
@@ -82,5 +83,9 @@ class Predictions:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to tell again: at each of the first eight looks, then at every fourth."""
-        return self.looks <= _LATEST or self.looks - self.told >= _LATEST // 2
+        """Whether to tell again: at the first eight looks, then at every fourth, or a quarter further on."""
+        return (
+            self.looks <= _LATEST
+            or self.looks - self.told >= _LATEST // 2
+            or self._steps[-1] >= _ON * self._told_at
+        )
