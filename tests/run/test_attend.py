@@ -18,7 +18,7 @@ from preceptor.run import Attend
 from preceptor.run import _attend as attend
 from preceptor.run._attend import Round
 from preceptor.training import Callback
-from preceptor.trials.rerun import Rerun
+from preceptor.trials.paired import Paired
 
 from .conftest import Points, net
 
@@ -65,7 +65,7 @@ def test_a_rate_that_is_too_high_is_repaired(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_sound_run_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Rerun, "compare", lambda *_: pytest.fail("nothing is to be tried"))
+    monkeypatch.setattr(Paired, "compare", lambda *_: pytest.fail("nothing is to be tried"))
     run = preceptor.train(data="digits", epochs=4, out=False, attend=True)
     assert [one["trials"] for one in run.changes] == [[]]
     plain = preceptor.train(data="digits", epochs=4, out=False)
@@ -133,15 +133,30 @@ def test_changes_end_with_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.changes[-1]["trials"] == []
 
 
-def test_nothing_that_was_tried_helped(monkeypatch: pytest.MonkeyPatch) -> None:
-    compare = Rerun.compare
+def test_where_no_remedy_helps_those_of_causes_that_look_alike_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = attend.candidates
+    monkeypatch.setattr(
+        attend,
+        "candidates",
+        lambda cause, *rest: [] if cause == "learning-rate-too-high" else named(cause, *rest),
+    )
+    run = preceptor.train(**FAST, out=False, attend=Attend(rounds=1, seconds=600))  # type: ignore[arg-type]
+    trials = run.changes[0]["trials"]
+    assert {trial["cause"] for trial in trials} == {"learning-rate-too-high"}
+    assert run.changes[0]["applied"]["kind"] in ("lr", "max_grad_norm")
 
-    def worse(self: Rerun, change: Any, *, cause: str = "") -> Any:
+
+def test_nothing_that_was_tried_helped(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = Paired.compare
+
+    def worse(self: Paired, change: Any, *, cause: str = "") -> Any:
         trial = compare(self, change, cause=cause)
         assert trial is not None
         return type(trial)(trial.changes, trial.measure, trial.changed, trial.baseline, trial.steps)
 
-    monkeypatch.setattr(Rerun, "compare", worse)
+    monkeypatch.setattr(Paired, "compare", worse)
     with pytest.warns(UserWarning, match="learning-rate-too-high"):
         run = preceptor.train(**FAST, out=False, attend=Attend(pairs=1, seconds=600))  # type: ignore[arg-type]
     assert len(run.changes) == 1
@@ -168,7 +183,7 @@ def test_an_interruption_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Rerun, "compare", interrupted)
+    monkeypatch.setattr(Paired, "compare", interrupted)
     with pytest.warns(UserWarning, match="learning-rate-too-high"):
         run = preceptor.train(**FAST, out=False, attend=True)  # type: ignore[arg-type]
     assert run.changes[-1]["ended"] == "interrupted"

@@ -16,6 +16,13 @@ class Listener:
     """
 
     quiet = False
+    asleep = False
+    """While steps go by alike only backward passes, optimizer steps and what is unusual are told."""
+    begun = False
+    """Whether, asleep, calls of the step under way have gone by untold."""
+
+    def wake(self) -> None:
+        """Something unusual is about to be told."""
 
     def complain(self, hook: str, error: Exception) -> None:
         """An error of our own."""
@@ -102,5 +109,5 @@ class Listener:
 HOOKS = tuple(
     name
     for name, value in vars(Listener).items()
-    if callable(value) and not name.startswith("_") and name not in ("complain", "mine")
+    if callable(value) and not name.startswith("_") and name not in ("complain", "mine", "wake")
 )

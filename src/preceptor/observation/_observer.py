@@ -23,6 +23,7 @@ from preceptor.observation._hand import Hand, leaves_of
 from preceptor.observation._judging import Judges
 from preceptor.observation._looks import Looks
 from preceptor.observation._numbers import Numbers, is_transformed, number
+from preceptor.observation._regular import Regular
 from preceptor.observation._sites import line_of, user_frame, user_frame_above
 from preceptor.observation.look import Source
 from preceptor.observation.protocol import Protocol
@@ -75,6 +76,10 @@ class Observer(Around):
         self._recent: dict[int, int] = {}
         self._rates: dict[tuple[int, int], Any] = {}
         self._signatures: dict[Any, inspect.Signature] = {}
+        self._closures = False  # backward passes run within optimizer steps
+        self._regular = Regular(protocol)
+        self._partial = False  # of the step under way not all calls were heard
+        self._times: dict[str, float] | None = None  # where the time of a step went, before falling asleep
 
     # ------------------------------------------------------------------ who is watched
 
@@ -100,6 +105,41 @@ class Observer(Around):
     def within(self) -> bool:
         """Whether a module is running."""
         return self._depth > 0
+
+    # ------------------------------------------------------------------ steps that go by alike
+
+    def wake(self) -> None:
+        """Hear every call again."""
+        if self.asleep:
+            self.asleep, self._partial, self.begun = False, self.begun, False
+            self.clock.restart()
+
+    def _fall_asleep(self) -> None:
+        looks = self.looks
+        idle = looks.look is None and looks.evaluation is None and looks.kept is None
+        idle = idle and not self._fresh and not self._closures
+        if idle and self.hand is None and len(self._recent) == 1 and not self.passes.open:
+            self.asleep, self.begun = True, False
+            self._times = self.clock.read()
+
+    def _goes_by(self, optimizer: Any) -> bool:
+        """A step that is like those before is over; return whether it was one."""
+        index = self._optimizers.get(id(optimizer))
+        if index is None or index not in self._recent or self.names.optimizer(optimizer) != index:
+            self.wake()
+            return False
+        step = self.steps.train
+        self.steps.train = step + 1
+        self.begun = False
+        self._note_loss(step, index)
+        self._rates_of(optimizer, index, step)
+        self.protocol.again(self._regular.known)
+        self._recent[index] = step
+        if step + 1 >= self.governor.next:
+            self.looks.begin(step + 1, 1)
+            if self.looks.look is not None:
+                self.wake()
+        return True
 
     # ------------------------------------------------------------------ forward
 
@@ -272,11 +312,17 @@ class Observer(Around):
     # ------------------------------------------------------------------ backward
 
     def before_backward(self, roots: Any, frame: types.FrameType) -> Any:
+        root = roots if isinstance(roots, Tensor) else roots[0]
+        if self.asleep:
+            if not (self.passes.open or self.looks.evaluation is not None or root.numel() != 1):
+                self.begun = True
+                return None, number(root)
+            self.wake()
         if self._in_backward and self._is_again():
             return None
         self._in_backward = True
+        self._closures = self._closures or self._stepping != 0
         self.judges.stop()
-        root = roots if isinstance(roots, Tensor) else roots[0]
         if self.hand is not None and not self._stepping and self.hand.has_stepped():
             self.hand.confirmed = True
             self._end_step(self.hand, 0)
@@ -304,6 +350,10 @@ class Observer(Around):
 
     def after_backward(self, token: Any, roots: Any) -> None:
         started, loss = token
+        if started is None:
+            self._losses.append(loss)
+            self.steps.backward += 1
+            return
         self._in_backward, self._counted = False, True
         self.clock.parts["backward"] += _now() - started
         for fresh in self._fresh.values():
@@ -365,6 +415,8 @@ class Observer(Around):
         return number_
 
     def before_step(self, optimizer: Any, args: Any, kwargs: Any, frame: types.FrameType) -> Any:
+        if self.asleep:
+            return None
         if self._stepping and _in_step(frame.f_back, frame.f_code):
             return None
         if self._fresh and (fresh := self._fresh.get(self._optimizers.get(id(optimizer), -1))) is not None:
@@ -373,6 +425,8 @@ class Observer(Around):
         return None if self.looks.look is None else self.looks.before_step(optimizer, args, kwargs)
 
     def after_step(self, optimizer: Any, frame: types.FrameType) -> None:
+        if self.asleep and self._goes_by(optimizer):
+            return
         if self._stepping not in (0, id(optimizer)):
             return
         self._stepping = 0
@@ -389,19 +443,29 @@ class Observer(Around):
         step, steps, looks = self.steps.train, self.steps, self.looks
         steps.train = step + 1
         self.clock.steps += 1
-        if self._losses:
-            total = self._losses[0] if len(self._losses) == 1 else self.numbers.total(self._losses)
-            self.numbers.add("loss", step, total, "train" if index == 0 else f"train:{index}")
-            self._losses.clear()
-            if type(total) is float and total - total != 0.0:
-                self._suspect(step)
+        self._note_loss(step, index)
         self._rates_of(optimizer, index, step)
+        if self._partial:
+            self.protocol.complete(self._regular.known)
+            self._partial = False
+        regular = self._regular.ended()
         self.protocol.end_phrase()
         self._recent[index] = step
         if looks.look is not None and getattr(optimizer, "looked_at", True) and looks.after_step(optimizer):
             self._after_look(step)
         if (step + 1 >= self.governor.next or looks.kept is not None) and optimizer is not self.hand:
             looks.begin(step + 1, self._active(step))
+        if regular:
+            self._fall_asleep()
+
+    def _note_loss(self, step: int, index: int) -> None:
+        """Write down the loss of a step: the sum of its backward passes."""
+        if self._losses:
+            total = self._losses[0] if len(self._losses) == 1 else self.numbers.total(self._losses)
+            self.numbers.add("loss", step, total, "train" if index == 0 else f"train:{index}")
+            self._losses.clear()
+            if type(total) is float and total - total != 0.0:
+                self._suspect(step)
 
     def _active(self, step: int) -> int:
         """Return how many optimizers have stepped lately."""
@@ -419,8 +483,9 @@ class Observer(Around):
                 self.numbers.add("lr", step, lr, f"{index}.{place}")
 
     def _after_look(self, step: int) -> None:
-        for name, seconds in self.clock.read().items():
+        for name, seconds in (self._times or self.clock.read()).items():
             self.record.add(name, step, seconds)
+        self._times = None
         self.record.add("memory_bytes", step, memory_in_use())
         self.record.add("host_syncs", step, self.syncs)
         self.syncs = 0

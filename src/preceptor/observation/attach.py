@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import is_grad_enabled, nn
 from torch.compiler import is_compiling
 from torch.nn import functional
 from torch.optim import lr_scheduler
@@ -98,25 +98,25 @@ class Attachment:
         leave_package_alone()
         self._wrap(nn.Module, "__call__", functools.partial(_module_call, tell))
         for name in LOSSES:
-            self._after(functional, name, "loss", name)
+            self._after(functional, name, "loss", name, often=True)
         self._wrap(torch.autograd, "backward", functools.partial(_backward, tell))
-        self._after(torch.Tensor, "backward", "left_backward", "")
+        self._after(torch.Tensor, "backward", "left_backward", "", often=True)
         self._before(torch.autograd, "grad", "gradients_asked")
-        self._before(Optimizer, "zero_grad", "zero_grad")
-        self._before(nn.Module, "zero_grad", "zero_grad")
+        self._before(Optimizer, "zero_grad", "zero_grad", often=True)
+        self._before(nn.Module, "zero_grad", "zero_grad", often=True)
         self._after(Optimizer, "__init__", "built", "")
         self._hook_steps()
         for scheduler in _schedulers():
             self._after(scheduler, "step", "scheduled", "")
         for owner in (torch.nn.utils, torch.nn.utils.clip_grad):
             for name in ("clip_grad_norm_", "clip_grad_value_"):
-                self._after(owner, name, "clipped", name)
+                self._after(owner, name, "clipped", name, often=True)
         for name in ("scale", "unscale_", "step", "update"):
             self._before(torch.amp.GradScaler, name, "scaler", name)
         self._before(DataLoader, "__len__", "counted")
         self._wrap(DataLoader, "__iter__", functools.partial(_loader, tell))
         self._wrap(_BaseDataLoaderIter, "__next__", functools.partial(_batch, tell))
-        self._before(nn.Module, "train", "mode")
+        self._wrap(nn.Module, "train", functools.partial(_mode, tell))
         for name in ("state_dict", "load_state_dict"):
             self._before(nn.Module, name, "state", name)
         self._before(torch, "save", "saved")
@@ -124,8 +124,11 @@ class Attachment:
             for name in ("item", "tolist", "cpu", "numpy"):
                 self._before(torch.Tensor, name, "host_sync")
 
-    def _before(self, owner: Any, name: str, hook: str, *said: str) -> None:
-        """Tell ``hook`` of a call before it happens: (*said, args, kwargs, frame)."""
+    def _before(self, owner: Any, name: str, hook: str, *said: str, often: bool = False) -> None:
+        """Tell ``hook`` of a call before it happens: (*said, args, kwargs, frame).
+
+        What comes at every step goes by untold while the listener is asleep; what does not wakes it.
+        """
         tell = self.listener
         hear = getattr(tell, hook)
 
@@ -133,8 +136,13 @@ class Attachment:
             def call(*args: Any, **kwargs: Any) -> Any:
                 if is_compiling():
                     return original(*args, **kwargs)
+                if often and tell.asleep:
+                    tell.begun = True
+                    return original(*args, **kwargs)
                 try:
                     if tell.mine():
+                        if tell.asleep:
+                            tell.wake()
                         hear(*said, args, kwargs, _frame(1))
                 except Exception as error:  # noqa: BLE001 the program never sees our errors
                     tell.complain(hook, error)
@@ -144,7 +152,7 @@ class Attachment:
 
         self._wrap(owner, name, wrapper)
 
-    def _after(self, owner: Any, name: str, hook: str, said: str) -> None:
+    def _after(self, owner: Any, name: str, hook: str, said: str, *, often: bool = False) -> None:
         """Tell ``hook`` of a call when it has returned: (said, original, args, kwargs, result, frame)."""
         tell = self.listener
         hear = getattr(tell, hook)
@@ -152,10 +160,12 @@ class Attachment:
         def wrapper(original: Any) -> Any:
             def call(*args: Any, **kwargs: Any) -> Any:
                 result = original(*args, **kwargs)
-                if is_compiling():
+                if is_compiling() or (often and tell.asleep and is_grad_enabled()):
                     return result
                 try:
                     if tell.mine():
+                        if tell.asleep and not often:
+                            tell.wake()
                         hear(said, original, args, kwargs, result, _frame(1))
                 except Exception as error:  # noqa: BLE001
                     tell.complain(hook, error)
@@ -218,6 +228,12 @@ def _module_call(tell: Listener, original: Any) -> Any:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         if is_compiling() or tell.quiet:
             return original(self, *args, **kwargs)
+        if tell.asleep and is_grad_enabled():
+            tell.begun = tell.quiet = True
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                tell.quiet = False
         token = None
         try:
             if tell.mine():
@@ -241,6 +257,32 @@ def _module_call(tell: Listener, original: Any) -> Any:
         return output
 
     return __call__
+
+
+def _mode(tell: Listener, original: Any) -> Any:
+    within = False  # torch calls train() of each part in turn
+
+    def train(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal within
+        if within or is_compiling():
+            return original(self, *args, **kwargs)
+        if tell.asleep and self.training and not args and not kwargs:  # it stays as it is
+            tell.begun = True
+        else:
+            try:
+                if tell.mine():
+                    if tell.asleep:
+                        tell.wake()
+                    tell.mode((self, *args), kwargs, _frame(1))
+            except Exception as error:  # noqa: BLE001
+                tell.complain("mode", error)
+        within = True
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            within = False
+
+    return train
 
 
 def _backward(tell: Listener, original: Any) -> Any:
@@ -267,6 +309,8 @@ def _loader(tell: Listener, original: Any) -> Any:
         iterator = original(self)
         try:
             if tell.mine():
+                if tell.asleep:
+                    tell.wake()
                 tell.loader_begins(self, iterator, _frame(1))
         except Exception as error:  # noqa: BLE001
             tell.complain("loader_begins", error)
@@ -280,7 +324,7 @@ def _batch(tell: Listener, original: Any) -> Any:
         token = None
         try:
             if tell.mine():
-                token = tell.before_batch(self)
+                token = True if tell.asleep else tell.before_batch(self)
         except Exception as error:  # noqa: BLE001
             tell.complain("before_batch", error)
         if token is None:
@@ -289,10 +333,15 @@ def _batch(tell: Listener, original: Any) -> Any:
             batch = original(self)
         except StopIteration:
             try:
+                if tell.asleep:
+                    tell.wake()
                 tell.loader_ended(self, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("loader_ended", error)
             raise
+        if tell.asleep:
+            tell.begun = True
+            return batch
         try:
             tell.after_batch(token, self, batch, _frame(1))
         except Exception as error:  # noqa: BLE001

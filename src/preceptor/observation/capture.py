@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -289,6 +290,7 @@ class Capture(TorchFunctionMode):
         """Return the closure; its first call is recorded although it runs within the step."""
         first = True
 
+        @functools.wraps(closure)  # what else the closure can do goes along
         def seen(*args: Any, **kwargs: Any) -> Any:
             nonlocal first
             if not first:

@@ -109,6 +109,7 @@ class Protocol:
         self._labels: dict[int, tuple[Any, str]] = {}
         self._counts: dict[str, int] = {}
         self._buffer: list[int] = []
+        self._begin = 0  # of the phrase under way
         self._phrases: dict[tuple[int, ...], int] = {(): 0}
         self._order, self._repeats = array("i"), array("q")
 
@@ -128,6 +129,23 @@ class Protocol:
         """Close the phrase: an optimizer has stepped."""
         # What comes at every step must touch little memory: sorting it out waits until there is more of it.
         self._buffer.append(_END)
+        self._begin = len(self._buffer)
+
+    def phrase(self) -> list[int]:
+        """Return the numbers of the events since the last phrase ended."""
+        return self._buffer[self._begin :]
+
+    def again(self, phrase: list[int]) -> None:
+        """Add a phrase that is known, whole."""
+        self._buffer += phrase
+        self.end_phrase()
+        if len(self._buffer) >= _AT_ONCE:
+            self._settle()
+
+    def complete(self, phrase: list[int]) -> None:
+        """Let the phrase under way, of which only a part was heard, have all events of a known one."""
+        others = [number for number in self.phrase() if number not in phrase]
+        self._buffer[self._begin :] = others + phrase
 
     def _settle(self) -> None:
         """Sort the events that have come since into phrases."""
@@ -138,7 +156,7 @@ class Protocol:
             if number == _END or len(phrase) >= _LONGEST:
                 self._close(tuple(phrase))
                 phrase.clear()
-        self._buffer = phrase
+        self._buffer, self._begin = phrase, 0
 
     def _close(self, words: tuple[int, ...]) -> None:
         number = self._phrases.get(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from preceptor.diagnosis.causes import CAUSES
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS
 from preceptor.errors import ConfigError
@@ -27,7 +28,7 @@ from preceptor.training.inputs import Inputs
 from preceptor.training.own_code import name_of
 from preceptor.trials.change import Change
 from preceptor.trials.own import candidates, settings_of
-from preceptor.trials.rerun import Rerun, outcome
+from preceptor.trials.paired import Paired, outcome
 from preceptor.trials.trial import MEASURES, Trial
 
 if TYPE_CHECKING:
@@ -176,25 +177,23 @@ def _judge(current: Round, job: Job, how: Attend, *, left: int) -> None:
 
 
 def _try(current: Round, job: Job, how: Attend, alarms: Sequence[Finding]) -> None:
-    run = current.run
-    fixed = _fixed(job)
-    plan = [
-        (finding.cause, change)
-        for finding in alarms
-        for change in candidates(finding.cause, run.experiment, fixed)
-    ]
-    rerun = _twins(run, job, how, len(plan))
+    """Try the remedies of what was found; where none helps, those of causes that look alike."""
+    run, fixed = current.run, _fixed(job)
+    named = _plan([(finding, finding.cause) for finding in alarms], run, fixed)
+    alike = _plan([(f, other) for f in alarms for other in CAUSES[f.cause].confused], run, fixed)
+    rerun = _twins(run, job, how, len(named) or len(alike))
+    helpful: list[Trial] = []
     try:
-        for cause, change in plan:
-            trial = rerun.compare(change, cause=cause)
-            if trial is not None:
-                current.trials.append((cause, trial))
+        for plan in (named, alike):
+            if not helpful:
+                new = plan if plan is named else [step for step in plan if step not in named]
+                current.trials.extend(_compared(rerun, new))
+            helpful = [trial for _, trial in current.trials if trial.improved]
     except KeyboardInterrupt:
         current.ended = "interrupted"
         return
     finally:
         _verify(run, current.trials)
-    helpful = [trial for _, trial in current.trials if trial.improved]
     if helpful:
         current.applied = _best(helpful)
     elif current.trials:
@@ -203,7 +202,26 @@ def _try(current: Round, job: Job, how: Attend, alarms: Sequence[Finding]) -> No
         current.ended = "no setting removes what was found"
 
 
-def _twins(run: Run, job: Job, how: Attend, changes: int) -> Rerun:
+def _plan(
+    causes: Sequence[tuple[Finding, str]], run: Run, fixed: Collection[str]
+) -> list[tuple[str, Change]]:
+    """Return the changes to try, each once for a finding, by the cause that was found."""
+    plan = [
+        (finding.cause, change)
+        for finding, cause in causes
+        for change in candidates(cause, run.experiment, fixed)
+    ]
+    return [step for i, step in enumerate(plan) if step not in plan[:i]]
+
+
+def _compared(rerun: Paired, plan: Sequence[tuple[str, Change]]) -> Iterator[tuple[str, Trial]]:
+    for cause, change in plan:
+        trial = rerun.compare(change, cause=cause)
+        if trial is not None:
+            yield cause, trial
+
+
+def _twins(run: Run, job: Job, how: Attend, changes: int) -> Paired:
     """Return the bench on which changes are tried, with twins as long as the time allows."""
     clock = run.state.clock.summary() if run.state else {}
     taken = sum(row["seconds"] for row in run.history)
@@ -216,7 +234,7 @@ def _twins(run: Run, job: Job, how: Attend, changes: int) -> Rerun:
     inputs = (
         replace(job.inputs, data=run.prepared.dataset, val=None, test=None) if run.prepared else job.inputs
     )
-    return Rerun(
+    return Paired(
         run.experiment,
         inputs,
         job.objects,

@@ -75,11 +75,17 @@ class Diagnosis(Callback):
         self.watch.stop()
 
     def _judge(self, *, over: bool) -> None:
-        self.findings = diagnose(self.watch.observed, over=over)
+        self.findings = [_placed(finding) for finding in diagnose(self.watch.observed, over=over)]
         for finding in self.findings:
             if not over and finding.severity == "critical" and finding.cause not in self.told:
                 self.told.add(finding.cause)
                 self.tell(finding)
+
+
+def _placed(finding: Finding) -> Finding:
+    """Return it without a line where that is our own command's: the user wrote none."""
+    ours = finding.where.rpartition(":")[0] in ("preceptor", "__main__.py", "preceptor.exe")
+    return finding.but(where="") if ours else finding
 
 
 def warn(finding: Finding) -> None:

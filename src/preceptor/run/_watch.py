@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from preceptor.diagnosis.finding import Finding
+from preceptor.errors import ConfigError
 from preceptor.observation.watch import Watch as _Watch
 from preceptor.run._diagnose import diagnose
 
@@ -29,6 +30,36 @@ class Watch(_Watch):
         """
         return diagnose(self, ignore=ignore, note=self._note)
 
+    def try_remedies(self, *, ignore: Collection[str] = ()) -> list[Finding]:
+        """Return the findings, each with what trying its remedies showed under ``verification``.
+
+        Twins of the training are made of the steps that the watch kept, one with a change and one without,
+        several pairs of them: see `preceptor.trials.trial.Trial` for the rule. That takes a fifth of the
+        program's time, at least 10 seconds. Nothing of the program is touched. What cannot be tried is said
+        in ``notes``.
+
+        Arguments:
+            ignore: ids of causes that are not to be named.
+
+        Raises:
+            ConfigError: the watch keeps no steps, or it is still running.
+            UnknownName: no such cause.
+        """
+        if self.kept is None or self.running:
+            raise ConfigError(
+                "remedies cannot be tried",
+                expected="a watch that keeps steps and has ended",
+                received="one that still runs" if self.running else "one that keeps none",
+                hint="with preceptor.watch(trials=True) as watch: …, then watch.try_remedies()",
+            )
+        from preceptor.trials.counterfactual import try_remedies
+
+        found = self.findings(ignore=ignore)
+        outcome = try_remedies(found, self.kept, self.observed, run_seconds=self.seconds)
+        for note in outcome.notes:
+            self._note(note)
+        return outcome.findings
+
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write what has been seen as one HTML file that needs nothing else, and return its path.
 
@@ -38,7 +69,13 @@ class Watch(_Watch):
         return write_report(self, path, title="Watched training", findings=self.findings())
 
 
-def watch(level: str = "standard", budget: float | None = None, memory: int = 256 << 20) -> Watch:
+def watch(
+    level: str = "standard",
+    budget: float | None = None,
+    memory: int = 256 << 20,
+    *,
+    trials: bool = False,
+) -> Watch:
     """Watch whatever trains with PyTorch within a ``with`` block, without changing one bit of it.
 
     Models, optimizers, losses and loaders are found by themselves. Between looks only losses and the order
@@ -50,6 +87,7 @@ def watch(level: str = "standard", budget: float | None = None, memory: int = 25
         level: "economy" (losses, order of calls, norms now and then), "standard", or "full" (every step).
         budget: share of the time that looking may take; default: the level's.
         memory: bytes that record and graphs may take together.
+        trials: whether to keep steps, so that `Watch.try_remedies` can tell what would help.
 
     Returns:
         A `Watch`: ``findings()`` says what went wrong, ``record`` holds the signals, ``graph()`` the
@@ -67,7 +105,7 @@ def watch(level: str = "standard", budget: float | None = None, memory: int = 25
         >>> watch.steps.train, len(watch.record.signal("loss"))
         (5, 5)
     """
-    return Watch(level, budget, memory)
+    return Watch(level, budget, memory, trials=trials)
 
 
 def write_report(

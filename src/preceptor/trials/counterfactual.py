@@ -189,7 +189,8 @@ def _try_all(bench: Bench, alarms: list[Finding], outcome: Outcome) -> None:
     tried = {cause: _first_that_helps(bench, changes, outcome) for cause, changes in wanted.items()}
     if sum(bool(changes) for changes in wanted.values()) > 1:
         _together(bench, wanted, tried, outcome)
-    outcome.findings = _ranked(outcome.findings, tried)
+    told_apart = [_rival(bench, finding, tried, outcome) for finding in alarms]
+    outcome.findings = _ranked([*outcome.findings, *filter(None, told_apart)], tried)
 
 
 def _first_that_helps(bench: Bench, changes: list[Change], outcome: Outcome) -> list[Trial]:
@@ -235,6 +236,28 @@ def _together(
                 tried[cause].append(trial)
                 if trial.improved:
                     break
+
+
+def _rival(
+    bench: Bench, finding: Finding, tried: dict[str, list[Trial]], outcome: Outcome
+) -> Finding | None:
+    """Where no remedy of a statistical finding helps: a cause that looks the same, if one of its remedies does."""
+    if finding.exact or not tried.get(finding.cause) or _helped(tried[finding.cause]):
+        return None
+    if any(_helped(trials) for trials in tried.values()):  # what goes wrong is explained
+        return None
+    for cause in RIVALS.get(finding.cause, ()):
+        if cause in tried or perf_counter() > bench.until:
+            continue
+        rival = Finding(cause, finding.severity, f"What looks like {finding.cause} goes away otherwise.")
+        tried[cause] = _first_that_helps(bench, remedies(rival, bench.setup)[:_AGAIN], outcome)
+        if _helped(tried[cause]):
+            return rival.but(
+                confidence=finding.confidence,
+                where=finding.where,
+                against=(f"the signs are those of {finding.cause}, whose remedies had no effect",),
+            )
+    return None
 
 
 def _helped(trials: list[Trial]) -> list[Trial]:

@@ -15,6 +15,7 @@ from preceptor.diagnosis.rule import rule
 __all__ = ["overfitting"]
 
 _RISE, _RISE_OF_ALL = 0.1, 0.05
+_LEARNED = 0.1
 
 
 @rule("overfitting")
@@ -23,7 +24,8 @@ def overfitting(case: Case) -> Iterator[Finding]:
 
     t = (V_end − V_min)/(σ √(1/n₁ + 1/n₂)) > 4 (V_min = lowest running mean, σ = noise of V), a rising trend
     since (Mann–Kendall), the rise at least a tenth of V_min and a twentieth of L₀ (loss of a constant
-    prediction), and the training loss below the validation loss. Only mentioned where the program goes back
+    prediction), the training loss below the validation loss, and a tenth of L₀ learned. Only mentioned where
+    the program goes back
     to weights that it saved. Also where training is learned (1 − L/L₀ ≥ 0.8) and validation is not better
     than a constant all the time. One rise, a constant gap, or a gap that dropout explains do not count.
 
@@ -31,6 +33,8 @@ def overfitting(case: Case) -> Iterator[Finding]:
     """
     way = progress(case)
     if way.others or case.diverged or way.nothing_learned:
+        return
+    if case.explained is not None and case.explained < _LEARNED:  # training itself goes wrong
         return
     for phase, curve in case.evaluations.items():
         rise = shapes.rise(curve)

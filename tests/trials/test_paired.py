@@ -15,7 +15,7 @@ import preceptor
 from preceptor.training import Experiment, History, Objects
 from preceptor.training.inputs import Inputs
 from preceptor.trials.change import Change
-from preceptor.trials.rerun import Rerun, outcome
+from preceptor.trials.paired import Paired, outcome
 
 
 def clouds(n: int = 240) -> tuple[Tensor, Tensor]:
@@ -24,8 +24,8 @@ def clouds(n: int = 240) -> tuple[Tensor, Tensor]:
     return torch.randn(n, 6, generator=draw) + 2.5 * torch.eye(6)[y], y
 
 
-def rerun_of(run: preceptor.Run, data: Any, *, objects: Objects | None = None, **options: Any) -> Rerun:
-    rerun = Rerun(run.experiment, Inputs(data), objects or Objects(), float(len(run.history)), **options)
+def rerun_of(run: preceptor.Run, data: Any, *, objects: Objects | None = None, **options: Any) -> Paired:
+    rerun = Paired(run.experiment, Inputs(data), objects or Objects(), float(len(run.history)), **options)
     rerun.prepared = run.prepared
     return rerun
 
@@ -91,7 +91,7 @@ def test_a_loader_and_a_module_of_the_users_are_left_alone() -> None:
     state, weights = generator.get_state(), {k: v.clone() for k, v in net.state_dict().items()}
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    rerun = Rerun(run.experiment, Inputs(loader, held), Objects(model=net), 2.0, pairs=2)
+    rerun = Paired(run.experiment, Inputs(loader, held), Objects(model=net), 2.0, pairs=2)
     assert rerun.compare(Change("lr", 1e-3, 1e-2)) is not None
     assert torch.equal(generator.get_state(), state)
     assert torch.equal(torch.get_rng_state(), before)

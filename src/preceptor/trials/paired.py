@@ -27,7 +27,7 @@ from preceptor.trials.change import Change
 from preceptor.trials.own import settings_of
 from preceptor.trials.trial import MEASURES, Trial
 
-__all__ = ["Rerun", "measure_of", "outcome"]
+__all__ = ["Paired", "measure_of", "outcome"]
 
 _KNOWN = {"accuracy": "accuracy", "r2": "explained"}  # headline measures that a trial knows
 _WORST = {"accuracy": 0.0, "explained": -1.0, "loss": math.inf}
@@ -91,7 +91,7 @@ class _Twin:
 
 
 @dataclass
-class Rerun:
+class Paired:
     """Trains pairs of twins: the run's settings, and the same with one change; all else is equal.
 
     Twin and run differ in nothing but their length: the first pair's unchanged twin takes the run's own steps
@@ -142,7 +142,7 @@ class Rerun:
             except PreceptorError:  # settings that do not go together: no trial, and no remedy
                 return None
             measure = measure_of(self.experiment, self._examples, "" if change.kind == "loss" else cause)
-            steps = unchanged.steps
+            steps = max(steps, unchanged.steps)
             before, after = (
                 twin.value(self.experiment, measure, at_most=unchanged.start) for twin in (unchanged, other)
             )

@@ -1,0 +1,129 @@
+"""Steps that go by alike are counted without hearing every call; what is unusual is heard."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from preceptor.observation.watch import Watch
+
+X, Y = torch.randn(320, 4), torch.randint(3, (320,))
+
+
+class Dozing(Watch):
+    """Counts the steps that went by unheard."""
+
+    def __init__(self, level: str = "standard", **options) -> None:
+        super().__init__(level, **options)
+        self.unheard = 0
+        goes_by = self._observer._goes_by
+
+        def counted(optimizer):
+            self.unheard += 1
+            return goes_by(optimizer)
+
+        self._observer._goes_by = counted
+
+
+def train(watch: Watch, epochs: int, *, after=lambda number, model: None, optimizer=torch.optim.SGD):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 3))
+    stepping = optimizer(model.parameters(), lr=0.1)
+    losses = []
+    with watch:
+        for _ in range(epochs):
+            for number, (x, y) in enumerate(DataLoader(TensorDataset(X, Y), 8, shuffle=True)):
+                model.train()
+                stepping.zero_grad()
+                loss = functional.cross_entropy(model(x), y)
+                loss.backward()
+                stepping.step()
+                losses.append(loss.item())
+                after(number, model)
+    return losses
+
+
+def told(watch: Watch) -> list[str]:
+    """Every call of every step, in order."""
+    return [str(event) for phrase in watch.protocol for _ in range(phrase.repeats) for event in phrase.events]
+
+
+def test_steps_losses_and_protocol_are_the_same_as_when_every_call_is_heard() -> None:
+    watch, full = Dozing(), Watch("full")
+    losses, heard = train(watch, 10), train(full, 10)
+    assert losses == heard
+    assert watch.unheard > 150
+    assert (watch.steps.train, watch.steps.epochs, watch.steps.backward) == (400, 10, 400)
+    assert list(watch.record.signal("loss", phase="train").values) == pytest.approx(losses)
+    assert told(watch) == told(full)
+    assert len(watch.protocol) == len(full.protocol) == 401
+
+
+def test_what_is_unusual_is_heard() -> None:
+    def after(number, model):
+        if number == 25:
+            model.eval()
+            with torch.no_grad():
+                functional.cross_entropy(model(X), Y)
+
+    watch, full = Dozing(), Watch("full")
+    train(watch, 10, after=after)
+    train(full, 10, after=after)
+    assert watch.unheard > 100
+    assert watch.steps.evaluations == full.steps.evaluations == 10
+    assert told(watch) == told(full)
+
+
+def test_an_evaluation_without_a_change_of_mode_is_heard() -> None:
+    def after(number, model):
+        if number == 25:
+            with torch.no_grad():
+                functional.cross_entropy(model(X), Y)
+
+    watch = Dozing()
+    train(watch, 10, after=after)
+    assert watch.unheard > 100
+    assert watch.steps.evaluations == 10
+
+
+def test_learning_rates_and_values_that_are_not_finite_are_seen() -> None:
+    def after(number, model):
+        counter.append(number)
+        if len(counter) == 300:
+            with torch.no_grad():
+                model[0].weight.fill_(float("nan"))
+
+    counter: list[int] = []
+    watch = Dozing()
+    train(watch, 10, after=after)
+    looked = watch.record.signal("total_grad_norm").steps
+    assert watch.unheard > 100
+    assert any(299 < step < 310 for step in looked)
+
+
+def test_at_full_level_every_call_is_heard() -> None:
+    watch = Dozing("full")
+    train(watch, 5)
+    assert watch.unheard == 0
+
+
+def test_closures_are_always_heard() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=1e-9, max_iter=2)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(X), Y)
+        loss.backward()
+        return loss
+
+    watch = Dozing()
+    with watch:
+        for _ in range(200):
+            optimizer.step(closure)
+    assert watch.unheard == 0
+    assert watch.steps.train == 200
