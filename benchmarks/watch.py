@@ -11,6 +11,9 @@ unwatched, watched at each level, and under torch's anomaly mode, in turns. The 
 its early looks and its graphs are within what is timed: a short chunk shows a cost that a longer training
 does not have. A program must reach the same mean loss to the last bit at every level, or the benchmark stops.
 
+Memory that is freed stays with the process (glibc's thresholds are set so): else chance decides how much of
+it is given back and fetched again, which is up to a fifth of the time of one and the same program.
+
 Columns: milliseconds of CPU a step, unwatched; CPU time relative to unwatched, the median over rounds of
 paired ratios with its quartiles; megabytes that record and graphs held at most, at any level measured.
 Anchors are other tools: they are given a third of the steps, and one that a program defeats is marked –.
@@ -21,6 +24,7 @@ Then, for one program in processes of its own: the peak of resident memory, watc
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import platform
 import statistics
@@ -29,7 +33,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -189,6 +193,14 @@ def show_median(reports: dict[str, dict[str, Any]], columns: list[str]) -> None:
     print(f"{'median':<13}{'':>9}" + "".join(cells), flush=True)
 
 
+def _keep_memory() -> None:
+    """Let malloc neither give freed memory back nor map large blocks apart, where there is glibc."""
+    with suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            library.mallopt(parameter, 1 << 30)
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -227,6 +239,7 @@ def main() -> None:
     arguments = _arguments()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    _keep_memory()
     if arguments.peak_of:
         name, level, steps = arguments.peak_of
         print(_own_peak(name, level, int(steps)))

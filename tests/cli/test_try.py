@@ -22,6 +22,4 @@ def test_what_helps_is_said_and_the_program_is_as_it_was(tmp_path) -> None:
     first = json.loads((tmp_path / "seen.json").read_text())["findings"][0]
     assert first["cause"] == "learning-rate-too-high"
     assert first["verification"]["improved"] is True
-    assert first["verification"]["change"] == [
-        {"kind": "lr", "action": "set", "before": 300.0, "after": 3.0}
-    ]
+    assert first["verification"]["change"] == [{"kind": "lr", "action": "set", "before": 300.0, "after": 3.0}]

@@ -133,7 +133,7 @@ def test_every_call_of_a_step_is_told_in_order(heard: Heard) -> None:
         "before_step",
         "after_step",
     ]
-    assert heard.events[:5] [:4] == ["built", "scheduled", "mode", "loader_begins"]
+    assert heard.events[:5][:4] == ["built", "scheduled", "mode", "loader_begins"]
     assert heard.events.count("before_module") == heard.events.count("after_module") == 2 * 4
     assert heard.events.count("loader_ended") == 1
     assert heard.errors == []

@@ -238,9 +238,7 @@ def _together(
                     break
 
 
-def _rival(
-    bench: Bench, finding: Finding, tried: dict[str, list[Trial]], outcome: Outcome
-) -> Finding | None:
+def _rival(bench: Bench, finding: Finding, tried: dict[str, list[Trial]], outcome: Outcome) -> Finding | None:
     """Where no remedy of a statistical finding helps: a cause that looks the same, if one of its remedies does."""
     if finding.exact or not tried.get(finding.cause) or _helped(tried[finding.cause]):
         return None
