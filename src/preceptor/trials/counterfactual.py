@@ -239,7 +239,7 @@ def _together(
 
 
 def _rival(bench: Bench, finding: Finding, tried: dict[str, list[Trial]], outcome: Outcome) -> Finding | None:
-    """Where no remedy of a statistical finding helps: a cause that looks the same, if one of its remedies does."""
+    """Where no remedy of a statistical finding helps: a cause that looks the same and one of whose does."""
     if finding.exact or not tried.get(finding.cause) or _helped(tried[finding.cause]):
         return None
     if any(_helped(trials) for trials in tried.values()):  # what goes wrong is explained
