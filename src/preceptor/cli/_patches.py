@@ -54,7 +54,7 @@ class Patches:
     def text(self, index: int) -> str:
         """Return the diff that goes with a finding, "" where there is none."""
         patch = self.all[index]
-        return patch.diff(self.name(patch)) if patch is not None else ""
+        return patch.diff(self.name(patch).lstrip("/")) if patch is not None else ""
 
     def block(self, index: int) -> str:
         """Return the diff as it stands under a finding in a terminal, "" where there is none."""

@@ -68,6 +68,7 @@ class Looks:
         self._graph_seconds = 0.0
         self._capture_step = 0
         self._passing = False  # the graph is for trials alone
+        self._silent = False  # and so is the look
         self.evaluation: Look | None = None
 
     # ------------------------------------------------------------------ training steps
@@ -80,8 +81,10 @@ class Looks:
             step <= _EARLY_GRAPH or self.governor.affords(self._graph_seconds)
         )
         keep = self._keeps(step)
-        if not ((step >= self.governor.next and self.governor.due(step)) or graph or keep):
+        due = step >= self.governor.next and self.governor.due(step)
+        if not (due or graph or keep):
             return
+        self._silent = not (due or graph)  # looks for trials alone must not change what a diagnosis sees
         self._awaited = max(1, optimizers)
         self._stepped, self._calls, self._seconds = {}, 0, 0.0
         self.look = Look(step, "train", self.record, names=self.names, closer=self.governor.closer)
@@ -98,7 +101,7 @@ class Looks:
     @property
     def wanted(self) -> bool:
         """Whether calls of modules within an outermost one are to be told."""
-        return self.look is not None and self._calls < _CALLS
+        return self.look is not None and not self._silent and self._calls < _CALLS
 
     def inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any], source: Source) -> None:
         """The outermost module is called with these."""
@@ -151,8 +154,9 @@ class Looks:
         self._stepped[id(optimizer)] = self._stepped.get(id(optimizer), 0) + 1
         if len(self._stepped) < self._awaited and sum(self._stepped.values()) < _OPTIMIZER_STEPS:
             return False
+        silent = self._silent
         self.end()
-        return True
+        return not silent
 
     def end(self) -> None:
         """The look is over: fetch what was measured."""
@@ -160,6 +164,9 @@ class Looks:
         if look is None:
             return
         self.end_capture()
+        if self._silent:
+            self.look, self._silent = None, False
+            return
         started = time.perf_counter()
         self._tell("end")
         with self._aside():
@@ -252,7 +259,7 @@ class Looks:
     # ------------------------------------------------------------------ telling probes
 
     def _tell(self, method: str, *args: Any) -> None:
-        if self.look is None:
+        if self.look is None or self._silent:
             return
         started = time.perf_counter()
         self._tell_of(self.look, method, *args)

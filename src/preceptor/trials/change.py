@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "batch_size": Kind("set", "batch_size {before} → {after}", "training.batch_size"),
     "epochs": Kind("set", "length of training {before} → {after}", "training.epochs"),
     "dropout": Kind("set", "dropout {before} → {after}", "model.dropout"),
+    "axis": Kind("set", "softmax over axis {before} → {after}"),
     "hidden": Kind("set", "hidden units {before} → {after}", "model.hidden"),
     "patience": Kind("set", "patience {before} → {after}", "training.patience"),
     # blocks

@@ -87,6 +87,20 @@ def _dropout(setup: Setup, change: Change) -> Setup:
     return setup.edited(_found({node.index: drop for node in nodes}, "dropout"))
 
 
+def _axis(setup: Setup, change: Change) -> Setup:
+    def along(function: Any, args: Any, kwargs: Any) -> Any:
+        given = args[0] if args else kwargs["input"]
+        return (
+            torch.log_softmax(given, int(change.after))
+            if "log" in function.__name__
+            else given.softmax(int(change.after))
+        )
+
+    nodes = [node for node in setup.rerun.nodes if node.op in ("softmax", "log_softmax")]
+    nodes = [node for node in nodes if len(node.inputs[0].shape) > 1]
+    return setup.edited(_found({node.index: along for node in nodes}, "softmax"))
+
+
 def _schedule(setup: Setup, change: Change) -> Setup:
     return setup.but(rates=())
 
@@ -446,6 +460,7 @@ _APPLY: Mapping[str, Callable[[Setup, Change], Setup]] = {
     "batch_size": _batch_size,
     "epochs": _longer,
     "dropout": _dropout,
+    "axis": _axis,
     "schedule": _schedule,
     "optimizer": _optimizer,
     "activation": _activation,

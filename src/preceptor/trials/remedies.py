@@ -159,7 +159,7 @@ REMEDIES: Mapping[str, Callable[[Setup], Iterable[Change]]] = {
     "probabilities-as-logits": _only("softmax", "softmax"),
     "logits-as-probabilities": _labels_as_logits,
     "broadcast-in-loss": _only("flatten_prediction"),
-    "wrong-softmax-dim": lambda setup: [*_loss(setup), Change("output", "softmax", "softmax")],
+    "wrong-softmax-dim": lambda setup: [Change("axis", "the program's", axis) for axis in (-1, 1, -2)],
     "unscaled-inputs": _scale,
     "unscaled-targets": _only("standardize_targets"),
     "invalid-values-in-data": _only("finite_data"),

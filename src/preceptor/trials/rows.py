@@ -12,7 +12,7 @@ from preceptor.observation.rerun import Batch
 
 __all__ = ["Rows", "rows_of"]
 
-_MOST = 8192  # examples
+_MOST, _FEW = 8192, 32  # examples
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Rows:
         """How many different examples there are; 0 where batches stay whole."""
         return len(self.table[self.cells[0]]) if self.cells else 0
 
+    @property
+    def splits(self) -> bool:
+        """Whether there is enough to judge by what was not trained on."""
+        return self.count >= _FEW if self.count else len(self.whole) >= 3
+
     def but(self, *, size: int | None = None, recorded: bool | None = None) -> Rows:
         """Return the same examples with other batches."""
         return replace(
@@ -63,11 +68,14 @@ class Rows:
         return replace(self, table=table, recorded=False)
 
     def split(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return places of examples, or of batches, to train on and to judge by: two thirds and one third."""
+        """Return places of examples, or of batches, to train on and to judge by: two thirds and one third.
+
+        Of fewer than 32 examples, or 3 batches, all are both: what is asked of a handful is to fit them.
+        """
         count = self.count or len(self.whole)
         order = torch.randperm(count, generator=generator)
         held = max(1, count // 3)
-        if count < 3:
+        if not self.splits:
             return order, order
         return order[held:], order[:held]
 
