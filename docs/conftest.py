@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# The entries' examples are executed by tests/catalogue/, each in a namespace of its own.
+collect_ignore = ["catalogue"]
+
 
 @pytest.fixture(autouse=True)
 def _samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 import typer
 
 import preceptor
-from preceptor import catalogue
+from preceptor.catalogue import pages
 from preceptor.cli import app, main
 from preceptor.training.experiment import Experiment, parse_assignments
 
@@ -144,23 +144,19 @@ def _choices(annotation: Any) -> list[str]:
     return [choice for inner in typing.get_args(annotation) for choice in _choices(inner)]
 
 
-@pytest.mark.parametrize("kind", catalogue.kinds())
-def test_the_catalogue_is_that_of_the_code(kind: str) -> None:
-    head = kind.replace("-", " ")
-    expected = "\n".join(
-        [f"| {head} | also called | what it is | options |", "|---|---|---|---|", *rows_of(kind)]
-    )
-    assert f"\n{expected}\n" in read("catalogue.md") + "\n", f"docs/catalogue.md should hold:\n\n{expected}\n"
+WRITE = "python -m preceptor.catalogue.pages docs"
 
 
-def rows_of(kind: str) -> list[str]:
-    rows = []
-    for entry in catalogue.find(kind=kind):
-        aliases = ", ".join(f"`{alias}`" for alias in entry.aliases)
-        options = ", ".join(f"`{key}={value!r}`" for key, value in entry.defaults.items())
-        cells = (f"`{entry.name}`", aliases, entry.summary, options)
-        rows.append("|" + "".join(f" {cell} |" if cell else " |" for cell in cells))
-    return rows
+@pytest.mark.parametrize("place", pages.pages())
+def test_the_catalogue_is_that_of_the_code(place: str) -> None:
+    assert (DOCS / place).is_file(), WRITE
+    assert read(place) == pages.pages()[place], WRITE
+
+
+def test_the_guide_lists_every_kind() -> None:
+    assert read("catalogue.md").endswith(f"\n{pages.kinds_table()}"), WRITE
+    written = {f"catalogue/{page.name}" for page in (DOCS / "catalogue").glob("*.md")}
+    assert written == set(pages.pages()), WRITE
 
 
 # Command lines

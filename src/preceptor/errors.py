@@ -96,13 +96,14 @@ class OutOfMemory(PreceptorError, MemoryError):
 
 
 def nearest(name: str, choices: Iterable[str], n: int = 2) -> list[str]:
-    """Return up to ``n`` of ``choices`` that are spelt most like ``name``.
+    """Return up to ``n`` of ``choices`` that are spelt most like ``name``; swapped letters count least.
 
     Example:
-        >>> nearest("adma", ["adam", "sgd", "rmsprop"])
-        ['adam']
+        >>> nearest("adma", ["adamax", "adam", "sgd", "rmsprop"])
+        ['adam', 'adamax']
     """
-    return difflib.get_close_matches(name, list(choices), n=n, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(choices), n=max(n, 5), cutoff=0.6)
+    return sorted(close, key=lambda choice: sorted(choice) != sorted(name))[:n]
 
 
 def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -22,18 +22,23 @@ FORMULAS = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log1p(math.exp(x)),
     "identity": lambda x: x,
+    "generalized-rectifier": lambda x: max(0.0, x),
+    "absolute-value": abs,
+    "prelu": lambda x: max(0.0, x) + 0.25 * min(0.0, x),
+    "heaviside": lambda x: float(x >= 0),
 }
 
 
 def test_every_activation_has_a_formula():
-    assert set(FORMULAS) == {e.name for e in find(kind="activation")}
+    assert {*FORMULAS, "maxout"} == {e.name for e in find(kind="activation")}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_activation_equals_its_formula(name: str):
     points = torch.linspace(-4, 4, 33, dtype=torch.float64)
     expected = torch.tensor([FORMULAS[name](x) for x in points.tolist()], dtype=torch.float64)
-    torch.testing.assert_close(get(name, kind="activation")(points), expected, rtol=1e-12, atol=1e-12)
+    unit = get(name, kind="activation").double()
+    torch.testing.assert_close(unit(points), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_relu_has_gradient_zero_at_zero():

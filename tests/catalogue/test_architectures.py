@@ -104,7 +104,7 @@ def test_init_fills_weights_by_name_or_function_and_biases_with_zero(name: str):
                 assert (layer.weight == value).all()
                 assert (layer.bias == 0).all()
     with pytest.raises(UnknownName):
-        get(name, (1, 28, 28), 3, kind="architecture", init="he")
+        get(name, (1, 28, 28), 3, kind="architecture", init="her")
     with pytest.raises(ConfigError, match="init is not usable"):
         get(name, (1, 28, 28), 3, kind="architecture", init=3)
 

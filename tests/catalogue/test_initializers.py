@@ -20,11 +20,16 @@ VARIANCES = {
     "normal": lambda fan_in, fan_out: 0.01**2,
     "uniform": lambda fan_in, fan_out: 0.1**2 / 12,
     "zeros": lambda fan_in, fan_out: 0.0,
+    "standard-normal": lambda fan_in, fan_out: 1.0,
+    "lecun-normal": lambda fan_in, fan_out: 1 / fan_in,
+    "lecun-uniform": lambda fan_in, fan_out: 1 / fan_in,
+    "variance-scaling": lambda fan_in, fan_out: 2 / fan_in,
 }
+FIXED = {"constant", "identity", "relu-bias", "orthogonal"}
 
 
 def test_every_initializer_has_a_variance():
-    assert {*VARIANCES, "orthogonal"} == {e.name for e in find(kind="initializer")}
+    assert VARIANCES.keys() | FIXED == {e.name for e in find(kind="initializer")}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -71,8 +76,9 @@ def test_options_reach_the_distribution():
 
 
 def test_what_cannot_be_filled_is_said():
-    with pytest.raises(ModelError, match=r"at least 2 dimensions\n  received  shape \(3,\)"):
-        get("he-normal", torch.empty(3))
+    for name in ("he-normal", "lecun-normal"):
+        with pytest.raises(ModelError, match=r"at least 2 dimensions\n  received  shape \(3,\)"):
+            get(name, torch.empty(3))
     with pytest.raises(ConfigError, match="mode"):
         get("he-uniform", torch.empty(3, 3), mode="fan")
     with pytest.raises(ConfigError, match="high"):

@@ -43,6 +43,11 @@ CLOSED = {
     "inverse-time": lambda t: 0.1 / (1 + 0.1 * t / 10),
     "cosine": lambda t: 0.1 * math.cos(math.pi * t / 240) ** 2,
     "linear": lambda t: 0.1 * (1 - t / 120),
+    "natural-exponential": lambda t: 0.1 * math.exp(-0.05 * t / 10),
+    "inverse-square-root": lambda t: 0.1 if t < 10 else 0.1 / math.sqrt(t / 10),
+    "manual": lambda t: 0.1 if t < 50 else 0.01 if t < 100 else 0.001,
+    "cosine-restarts": lambda t: 0.1 * math.cos(math.pi * (t % 100) / 200) ** 2,
+    "cyclic": lambda t: 0.1 * (0.1 + 0.9 * (1 - abs(2 * (t % 100) / 100 - 1))),
     "one-cycle": lambda t: (
         0.004 + 0.096 * math.sin(math.pi * t / 70) ** 2
         if t < 35
@@ -70,6 +75,17 @@ def test_schedules_equal_torch_s_where_it_has_them():
     assert rates("step", step_size=3, gamma=0.1) == pytest.approx(
         theirs(ls.StepLR, every=PER_EPOCH, step_size=3, gamma=0.1), **same
     )
+    assert rates("cosine-restarts", cycle_epochs=2, growth=2, end_ratio=0.1) == pytest.approx(
+        theirs(ls.CosineAnnealingWarmRestarts, T_0=20, T_mult=2, eta_min=0.01), **same
+    )
+    for gamma, mode in ((1.0, "triangular"), (0.5, "triangular2")):
+        assert rates("cyclic", cycle_epochs=4, gamma=gamma) == pytest.approx(
+            theirs(ls.CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=20, mode=mode, cycle_momentum=False),
+            **same,
+        )
+    assert rates("manual", rates=[[3, 0.05], [7, 0.025]]) == pytest.approx(
+        theirs(ls.MultiStepLR, every=PER_EPOCH, milestones=[3, 7], gamma=0.5), **same
+    )
     per_epoch = theirs(ls.ExponentialLR, every=PER_EPOCH, gamma=0.95)
     assert rates("exponential")[::PER_EPOCH] == pytest.approx(per_epoch[::PER_EPOCH], **same)
 
@@ -80,6 +96,39 @@ def test_well_known_values():
     exponential = rates("exponential")
     assert exponential[100] == pytest.approx(0.059874, rel=1e-5)
     assert rates("step", total=210)[::100] == pytest.approx([0.1, 0.05, 0.025])
+    linear = rates("linear", total=300, decay_epochs=10, end_ratio=0.01)
+    assert [linear[t] for t in (0, 50, 100, 200)] == pytest.approx([0.1, 0.0505, 0.001, 0.001])
+    root = rates("inverse-square-root", total=1010)
+    assert [root[10 * e] for e in (0, 1, 4, 100)] == pytest.approx([0.1, 0.1, 0.05, 0.01])
+
+
+def test_both_forms_of_exponential_decay_are_one():
+    assert rates("natural-exponential", decay=0.3) == pytest.approx(
+        rates("exponential", gamma=math.exp(-0.3))
+    )
+
+
+def test_a_step_decay_without_its_interval_halves_every_epoch():
+    assert rates("step", step_size=1)[::10][:4] == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+    assert len(set(rates("step", step_size=10)[:100])) == 1
+
+
+def test_a_table_of_rates_is_honoured_in_any_order_and_form():
+    table = {7: 0.2, 0: 0.03, 2.5: 0.0}
+    expected = [0.03] * 25 + [0.0] * 45 + [0.2] * 50
+    assert rates("manual", rates=table) == pytest.approx(expected)
+    assert rates("manual", rates={str(k): v for k, v in table.items()}) == pytest.approx(expected)
+    assert rates("manual", rates=list(table.items())) == pytest.approx(expected)
+    assert rates("manual", rates=[[4, 0.5]])[:40] == [0.1] * 40
+    with pytest.raises(ConfigError, match="lr above 0"):
+        rates("manual", lr=0.0)
+
+
+def test_a_cycle_ends_where_the_rate_turns_up():
+    falling = rates("cosine-restarts", cycle_epochs=3)
+    assert [t for t in range(1, TOTAL) if falling[t] > falling[t - 1]] == [30, 60, 90]
+    growing = rates("cosine-restarts", cycle_epochs=1, growth=2)
+    assert [t for t in range(1, TOTAL) if growing[t] > growing[t - 1]] == [10, 30, 70]
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
@@ -111,6 +160,17 @@ def test_a_warm_up_as_long_as_the_run_is_refused():
         ("cosine", "warmup_epochs", -1),
         ("one-cycle", "pct_start", 1.2),
         ("one-cycle", "div_factor", 0.5),
+        ("linear", "decay_epochs", -1),
+        ("natural-exponential", "decay", -0.1),
+        ("manual", "rates", None),
+        ("manual", "rates", []),
+        ("manual", "rates", [[0, 0.1], [0, 0.2]]),
+        ("manual", "rates", [[-1, 0.1]]),
+        ("manual", "rates", {"first": 0.1}),
+        ("cosine-restarts", "growth", 0),
+        ("cosine-restarts", "cycle_epochs", -1),
+        ("cyclic", "start_ratio", 2),
+        ("cyclic", "gamma", 1.5),
         ("plateau", "factor", 1.0),
         ("plateau", "mode", "lowest"),
         ("plateau", "patience", 2.5),

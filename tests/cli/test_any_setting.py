@@ -54,7 +54,8 @@ def fitting(key: str) -> st.SearchStrategy[str]:
     if isinstance(default, bool):
         return st.sampled_from(["true", "false"])
     if isinstance(default, int | float):
-        return st.floats(0, 2 * default + 1).map(str) | st.integers(0, 2 * int(default) + 3).map(str)
+        low, high = sorted((0, 2 * default))
+        return st.floats(low, high + 1).map(str) | st.integers(int(low), int(high) + 3).map(str)
     return words
 
 
@@ -67,6 +68,7 @@ assignments = st.lists(named | likely, max_size=3) | st.lists(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:no gradient passes")
 @given(given=assignments)
 @settings(max_examples=150, deadline=None)
 def test_in_python(given: list[str]) -> None:
@@ -80,6 +82,7 @@ def test_in_python(given: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:no gradient passes")
 @given(given=assignments)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_on_the_command_line(cli: Cli, tmp_path: Path, given: list[str]) -> None:

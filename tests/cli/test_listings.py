@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from preceptor import catalogue
+from preceptor.catalogue.errata import ERRATA
 from preceptor.diagnosis.causes import CAUSES
 
 from .conftest import Cli
@@ -73,6 +74,19 @@ def test_causes_among_the_names(cli: Cli) -> None:
     for options in ([], ["--kind", "cause"]):
         wrong = cli("catalogue", "show", "overfiting", *options)
         assert (wrong.code, "did you mean 'overfitting'?" in wrong.err) == (2, True)
+
+
+def test_misprints(cli: Cli) -> None:
+    whole = cli("catalogue", "errata")
+    assert whole.lines[0] == "probability"
+    assert sum(line.split()[0] == "right" for line in whole.lines) == len(ERRATA)
+    one = cli("catalogue", "errata", "glorot_bound")
+    assert one.lines[0] == "topic    glorot-bound · initialisation"
+    assert ERRATA["glorot-bound"].why in one.out
+    assert len(cli("catalogue", "errata", "rmsprop-*").lines) > 6
+    assert "rmsprop-root" in cli("catalogue", "show", "rmsprop").out
+    wrong = cli("catalogue", "errata", "glorot-bond")
+    assert (wrong.code, "did you mean 'glorot-bound'?" in wrong.err) == (2, True)
 
 
 def test_env(cli: Cli) -> None:

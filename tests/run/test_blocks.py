@@ -55,6 +55,22 @@ def test_a_class_takes_the_models_options(points: Points) -> None:
     assert run.experiment.model.name.endswith(":Net")
 
 
+def test_activation_and_first_weights_by_name(points: Points) -> None:
+    run = preceptor.train(
+        "mlp",
+        (points.x, points.y),
+        activation="elu",
+        init={"name": "normal", "std": 0.1, "bias": 0.2},
+        **QUICK,
+    )
+    assert run.experiment.model.options["activation"] == "elu"
+    assert run.experiment.model.options["init"] == {"name": "normal", "std": 0.1, "bias": 0.2}
+    assert isinstance(run.model[1], nn.ELU)
+    for argument, value in (("activation", nn.ELU()), ("init", nn.init.zeros_)):
+        with pytest.raises(ConfigError, match=f"{argument} is not usable"):
+            preceptor.train("mlp", (points.x, points.y), **{argument: value}, **QUICK)
+
+
 def smooth(output: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(output, target, label_smoothing=0.1)
 

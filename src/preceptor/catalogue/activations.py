@@ -84,6 +84,7 @@ def relu() -> nn.Module:
 @registered(
     kind=_KIND,
     name="leaky-relu",
+    aliases=("leaky", "leaky-rectifier"),
     formula="f(x) = x for x ≥ 0, negative_slope · x otherwise",
     shapes=_SHAPES,
     when="where units of a ReLU network die",
@@ -167,8 +168,9 @@ def tanh() -> nn.Module:
 @registered(
     kind=_KIND,
     name="sigmoid",
-    aliases=("logistic",),
-    formula="σ(x) = 1 / (1 + e⁻ˣ); σ′(x) = σ(x) (1 − σ(x)) ≤ ¼",
+    aliases=("logistic", "logistic-sigmoid", "sigmoid-gate"),
+    formula="σ(x) = 1 / (1 + e⁻ˣ); one gate with σ′(x) = σ(x) (1 − σ(x)) = e⁻ˣ / (1 + e⁻ˣ)² = eˣ / (1 + eˣ)² "
+    "≤ ¼",
     shapes=_SHAPES,
     when="gates; rarely hidden layers",
     pitfalls="saturates on both sides, is never negative, and its slope of at most ¼ makes the gradients of "

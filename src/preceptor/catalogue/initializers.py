@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from preceptor.catalogue._checks import check_choice, check_number
 from preceptor.catalogue._registry import registered
+from preceptor.catalogue.gains import gain_of
 from preceptor.errors import ModelError
 
 __all__ = [
@@ -46,7 +47,7 @@ def _mode(owner: str, mode: str) -> Literal["fan_in", "fan_out"]:
 @registered(
     kind=_KIND,
     name="he-normal",
-    aliases=("kaiming-normal",),
+    aliases=("kaiming-normal", "he", "kaiming"),
     formula="w ~ N(0, 2 / fan), fan = fan_in or fan_out by mode",
     shapes=_SHAPES,
     when="layers before a ReLU: keeps the size of the signal through depth",
@@ -85,7 +86,7 @@ def he_uniform(tensor: Tensor, mode: str = "fan_in") -> Tensor:
     kind=_KIND,
     name="xavier-normal",
     aliases=("glorot-normal",),
-    formula="w ~ N(0, gain² · 2 / (fan_in + fan_out))",
+    formula="w ~ N(0, gain² · 2 / (fan_in + fan_out)); gain a number, or the name of an activation",
     shapes=_SHAPES,
     when="layers before tanh, sigmoid or a softmax",
     pitfalls="before ReLU the signal shrinks by √2 in each layer",
@@ -93,11 +94,9 @@ def he_uniform(tensor: Tensor, mode: str = "fan_in") -> Tensor:
     differs="some texts give the name to N(0, 1 / fan_in), which is LeCun's",
     example=">>> round(get('xavier-normal', torch.empty(300, 500)).std().item(), 2)\n0.05",
 )
-def xavier_normal(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_normal(tensor: Tensor, gain: float | str = 1.0) -> Tensor:
     """Xavier (Glorot) initialisation from a normal distribution."""
-    return nn.init.xavier_normal_(
-        _weights("xavier-normal", tensor), check_number("xavier-normal", "gain", gain, 0.0)
-    )
+    return nn.init.xavier_normal_(_weights("xavier-normal", tensor), gain_of("xavier-normal", gain))
 
 
 @registered(
@@ -112,17 +111,15 @@ def xavier_normal(tensor: Tensor, gain: float = 1.0) -> Tensor:
     source=_GLOROT,
     example=">>> bool(get('xavier-uniform', torch.empty(3, 3)).abs().max() <= 1)\nTrue",
 )
-def xavier_uniform(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_uniform(tensor: Tensor, gain: float | str = 1.0) -> Tensor:
     """Xavier (Glorot) initialisation from a uniform distribution."""
-    return nn.init.xavier_uniform_(
-        _weights("xavier-uniform", tensor), check_number("xavier-uniform", "gain", gain, 0.0)
-    )
+    return nn.init.xavier_uniform_(_weights("xavier-uniform", tensor), gain_of("xavier-uniform", gain))
 
 
 @registered(
     kind=_KIND,
     name="normal",
-    aliases=("gaussian",),
+    aliases=("gaussian", "small-normal", "small-random", "small"),
     formula="w ~ N(mean, std²)",
     shapes=_ANY,
     when="embeddings and shallow networks; to show what a wrong scale does",
@@ -156,7 +153,7 @@ def uniform(tensor: Tensor, low: float = -0.05, high: float = 0.05) -> Tensor:
 @registered(
     kind=_KIND,
     name="zeros",
-    aliases=("zero",),
+    aliases=("zero", "all-zeros"),
     formula="w = 0",
     shapes=_ANY,
     when="biases; the weights of a purely linear model",
@@ -181,6 +178,6 @@ def zeros(tensor: Tensor) -> Tensor:
     example=">>> w = get('orthogonal', torch.empty(3, 3))\n"
     ">>> torch.allclose(w @ w.T, torch.eye(3), atol=1e-6)\nTrue",
 )
-def orthogonal(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def orthogonal(tensor: Tensor, gain: float | str = 1.0) -> Tensor:
     """Random orthogonal matrix: keeps the length of what passes through."""
-    return nn.init.orthogonal_(_weights("orthogonal", tensor), check_number("orthogonal", "gain", gain, 0.0))
+    return nn.init.orthogonal_(_weights("orthogonal", tensor), gain_of("orthogonal", gain))

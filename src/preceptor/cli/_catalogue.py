@@ -16,12 +16,13 @@ __all__ = ["catalogue"]
 
 def catalogue(
     what: Annotated[
-        str | None, typer.Argument(help="A kind (optimizers, causes), a pattern (*net*), or 'show'.")
+        str | None,
+        typer.Argument(help="A kind (optimizers, causes), a pattern (*net*), 'errata', or 'show'."),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="With 'show': the name.")] = None,
+    name: Annotated[str | None, typer.Argument(help="With 'show': the name; with 'errata': a topic.")] = None,
     kind: Annotated[str | None, typer.Option(help="The kind, where several things share a name.")] = None,
 ) -> None:
-    """List what can be named, by kind or pattern; `show NAME` tells all about one."""
+    """List what can be named, by kind or pattern; `show NAME` tells all about one; `errata` are misprints."""
     from preceptor import catalogue as names
     from preceptor.errors import ConfigError
     from preceptor.report.terminal import table
@@ -30,6 +31,10 @@ def catalogue(
         if name is None:
             raise ConfigError("what is to be shown?", expected="preceptor catalogue show NAME")
         typer.echo(_shown(name, kind))
+    elif what in ("errata", "erratum", "misprints"):
+        from preceptor.cli._errata import errata
+
+        typer.echo(errata(name))
     elif what is None:
         kinds = sorted({**names.kinds(), "cause": len(_causes("*"))}.items())
         typer.echo(table([(k, str(n)) for k, n in kinds], ("kind", "entries")))
@@ -58,7 +63,7 @@ def _found(what: str, kind: str | None) -> str:
 
 def _shown(name: str, kind: str | None) -> str:
     from preceptor import catalogue as names
-    from preceptor.errors import UnknownName
+    from preceptor.errors import UnknownName, nearest
 
     if kind is not None and not _is_cause(kind):
         return _page(names.entry(name, kind))
@@ -71,7 +76,8 @@ def _shown(name: str, kind: str | None) -> str:
     try:
         return _page(names.entry(name))
     except UnknownName as error:
-        raise (error if error.suggestions or not unknown.suggestions else unknown) from None
+        closest = nearest(name, [*error.suggestions, *unknown.suggestions], n=1)
+        raise (unknown if closest and closest[0] in unknown.suggestions else error) from None
 
 
 def _is_cause(kind: str | None) -> bool:
@@ -103,6 +109,8 @@ def _cause_page(cause: Cause) -> str:
 
 
 def _page(entry: Entry) -> str:
+    from preceptor.cli._curve import curve_of
+    from preceptor.cli._errata import misprints_of
     from preceptor.report.terminal import line
 
     rows = {
@@ -110,12 +118,14 @@ def _page(entry: Entry) -> str:
         "kind": entry.kind,
         "": entry.summary,
         "formula": entry.formula,
+        "curve": curve_of(entry),
         "shapes": entry.shapes,
         "options": ", ".join(f"{key}={value!r}" for key, value in entry.defaults.items()),
         "when": entry.when,
         "pitfalls": entry.pitfalls,
         "differs": entry.differs,
+        "misprint": misprints_of(entry),
         "source": entry.source,
         "example": entry.example,
     }
-    return "\n".join(line(label, text.strip()) for label, text in rows.items() if text)
+    return "\n".join(line(label, text.strip("\n")) for label, text in rows.items() if text)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["ADAPTIVE", "FULL_BATCH", "usual_rates"]
+__all__ = ["ADAPTIVE", "FULL_BATCH", "SECOND_ORDER", "usual_rates"]
 
 ADAPTIVE = frozenset(
     {"Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "SparseAdam", "Adafactor", "Lion", "Rprop"}
 )
 """Optimizers whose step has a length of about the rate for every weight, whatever the gradient's size."""
-FULL_BATCH = frozenset({"LBFGS", "Rprop"})
+SECOND_ORDER = frozenset({"LBFGS", "BFGS", "Newton", "LeastSquares", "ClosedForm"})
+"""Optimizers that follow the curvature: a few steps are many of the others', whatever their rate."""
+FULL_BATCH = SECOND_ORDER | {"Rprop"}
 """Optimizers that compare gradients of one step with those of the next: they need the same loss at both."""
 
 _RANGES = {

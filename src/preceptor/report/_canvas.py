@@ -153,7 +153,7 @@ def _attributes(element: ET.Element, names: dict[str, str]) -> Iterator[tuple[st
         if name == "id":
             yield name, names.get(value, "")
         elif name == _XLINK:
-            yield "href", f"#{names[value[1:]]}"
+            yield "href", value if value.startswith("data:") else f"#{names[value[1:]]}"
         elif name == "clip-path":
             yield name, _REFERENCE.sub(lambda found: f"url(#{names[found[1]]})", value)
         elif name == "style":

@@ -67,6 +67,8 @@ def _notes(folders: Sequence[RunFolder], settings: Mapping[str, Any]) -> list[st
     notes = []
     if len({str((f.manifest.get("data") or {}).get("split")) for f in folders}) > 1:
         notes.append("the runs did not see the same examples in the same split: their figures do not compare")
+    if "augmentations" in settings:
+        notes.append("the runs were augmented differently: nets compare only under the same augmentation")
     if len(settings) > 1:
         notes.append(f"{len(settings)} settings differ: which one made the difference cannot be told")
     return notes

@@ -17,7 +17,13 @@ from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.own_code import name_of
 
-__all__ = ["fingerprints", "refuse_idle_settings", "refuse_other_data", "refuse_other_settings"]
+__all__ = [
+    "fingerprints",
+    "refuse_contradictions",
+    "refuse_idle_settings",
+    "refuse_other_data",
+    "refuse_other_settings",
+]
 
 _FIXED = (nn.Module, Optimizer, LRScheduler)  # blocks that take no more options
 _MAY_CHANGE = frozenset(
@@ -74,6 +80,18 @@ def refuse_idle_settings(objects: Objects, chosen: Mapping[str, Any], data: Any)
                     expected="a DataLoader or Dataset of its own",
                     received=f"{key.rpartition('.')[2]}={chosen[key]!r}",
                 )
+
+
+def refuse_contradictions(meant: Mapping[str, Any], experiment: Experiment, chosen: set[str]) -> None:
+    """Raise `ConfigError` where a regularizer stands for a setting that was given another value."""
+    now = experiment.flat()
+    for key, value in meant.items():
+        if key in chosen and now[key] != value:
+            raise ConfigError(
+                f"{key} is given twice",
+                expected=f"{key}={value!r}, as the regularizer says, or no such regularizer",
+                received=f"{key}={now[key]!r}",
+            )
 
 
 def fingerprints(prepared: Prepared | None) -> dict[str, str] | None:

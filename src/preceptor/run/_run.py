@@ -20,6 +20,7 @@ from preceptor.diagnosis.finding import Finding
 from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.files import write_json
 from preceptor.run._diagnosis import Diagnosis, warn
+from preceptor.training.augmentation import for_prediction
 from preceptor.training.build import Objects, choose_device
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
@@ -30,6 +31,7 @@ from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
 from preceptor.training.own_code import make_model
 from preceptor.training.problem import Predictor
+from preceptor.training.regularization import attach
 from preceptor.training.state import State
 
 __all__ = ["Evaluation", "Run", "load"]
@@ -400,13 +402,18 @@ def _predictor(
         preprocessor=preprocessor,
         metrics=experiment.metrics,
     )
+    pipeline, placed = for_prediction(experiment)
+    shape = signature.input_shape
+    if pipeline is not None and shape is not None:
+        shape = pipeline.shape(shape)
     if objects.model is not None:
         model = make_model(objects.model, experiment.model.options)
     elif ":" in experiment.model.name:
         raise own_model_needed(experiment.model.name)
     else:
         entry = catalogue.entry(experiment.model.name, "architecture")
-        model = entry.build(signature.input_shape, task.outputs, **experiment.model.options)
+        model = entry.build(shape, task.outputs, **experiment.model.options)
+    attach(model, placed)
     criterion = catalogue.get(task.loss, kind="loss", **(experiment.loss.options if named_loss else {}))
     return Predictor(
         model=model.to(device),
@@ -414,6 +421,7 @@ def _predictor(
         criterion=criterion,
         precision=experiment.training.precision,
         device=device,
+        augment=pipeline,
     )
 
 

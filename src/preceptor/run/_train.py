@@ -20,11 +20,13 @@ from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._diagnosis import Diagnosis
 from preceptor.run._refusals import (
     fingerprints,
+    refuse_contradictions,
     refuse_idle_settings,
     refuse_other_data,
     refuse_other_settings,
 )
 from preceptor.run._run import Run, own_model_needed
+from preceptor.run._sort import sort_list
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
@@ -34,6 +36,7 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
 from preceptor.training.manifest import origin, versions
+from preceptor.training.named import settings_of
 from preceptor.training.own_code import import_model
 from preceptor.training.problem import Problem
 from preceptor.training.state import State
@@ -50,12 +53,16 @@ def train(
     *,
     target: str | None = None,
     task: str | None = None,
+    activation: str | None = None,
+    init: str | dict[str, Any] | None = None,
     loss: Any = None,
     metrics: Sequence[str] | None = None,
     optimizer: Any = None,
     lr: float | None = None,
     weight_decay: float | None = None,
     schedule: Any = None,
+    regularizers: Any = None,
+    augmentations: Any = None,
     epochs: int | None = None,
     batch_size: int | str | None = None,
     max_grad_norm: float | None = None,
@@ -89,12 +96,17 @@ def train(
         data: a built-in set's name, a file or folder, ``(x, y)``, a DataFrame, a Dataset or a DataLoader.
         target: the column to predict, where the data are a table.
         task: ``"classification"`` or ``"regression"``; default: by the targets.
+        activation: the name of a named model's activation.
+        init: the name of an initializer for a named model, or a dict of its name, its options and ``bias``.
         loss: a loss's name, or a callable of (outputs, targets) that gives their mean loss.
         metrics: what is measured, the headline measure first; default: the task's own.
         optimizer: default ``"adam"``.
         lr: the optimizer's learning rate; default: the optimizer's own.
         weight_decay: the optimizer's weight decay.
         schedule: a schedule's name, an ``LRScheduler``, or a callable that makes one from the optimizer.
+        regularizers: names such as ``"l1=1e-5"`` or ``"max-norm=3"``, dicts with options, or objects; see
+            ``preceptor catalogue regularizers``.
+        augmentations: names, dicts or functions of a batch of inputs: at random in training, fixed otherwise.
         epochs: at most this many passes over the training examples (100).
         batch_size: examples a batch, or ``"full"``; default: 32 or 64, by the number of examples.
         max_grad_norm: clip the gradient's norm to this.
@@ -134,6 +146,8 @@ def train(
     """
     given = {
         "data.target": target, "task": task, "metrics": metrics,
+        "model.activation": _named("activation", activation, str),
+        "model.init": _named("init", init, (str, dict)),
         "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
         "training.epochs": epochs, "training.batch_size": batch_size, "training.max_grad_norm": max_grad_norm,
         "training.grad_accumulation": grad_accumulation, "training.precision": precision,
@@ -146,6 +160,10 @@ def train(
         {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
     )
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
+    for kind, several in (("regularizers", regularizers), ("augmentations", augmentations)):
+        if several is not None:
+            chosen[kind], own = sort_list(kind, several)
+            setattr(objects, kind, own)
     refuse_idle_settings(objects, chosen, data)
     if isinstance(model, str) and (":" in model or model.endswith(".py")):
         objects.model = import_model(model)
@@ -158,6 +176,9 @@ def train(
         chosen["data.source"] = str(data)
     base = base.changed({**named, **chosen})
     keys = {*named, *chosen, *(experiment.chosen() if experiment and not resume else ())}
+    meant = settings_of(base, objects.regularizers)
+    refuse_contradictions(meant, base, keys)
+    base = base.changed(meant)
     inputs = Inputs(
         data if data is not None else _source(base),
         None if _is_fraction(val) else val,
@@ -175,6 +196,19 @@ def train(
             hint="complete the run first, then train anew from its settings",
         )
     return attended(job, _run, Attend() if attend is True else attend)
+
+
+def _named(argument: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
+    """Return what a run folder can hold: an object in its place belongs to a model of one's own."""
+    if value is None or isinstance(value, kinds):
+        return value
+    names = "a name of the catalogue"
+    raise ConfigError(
+        f"{argument} is not usable",
+        expected=names if kinds is str else f"{names}, or a dict of a name and its options",
+        received=f"{argument}={value!r}",
+        hint=f"a model of your own that has this {argument}",
+    )
 
 
 def _run(job: Job, folder: RunFolder | None = None) -> Run:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from preceptor.catalogue import entry, get
+from preceptor.catalogue.losses import training_loss
 from preceptor.catalogue.metrics import Metric, TopK
 from preceptor.errors import ConfigError, ModelError
 from preceptor.tasks.interval import bootstrap, wilson
@@ -39,7 +40,7 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         loss = self._default_loss() if self.loss == "auto" else self.loss
-        found = {"loss": [entry(loss, "loss")]}
+        found = {"loss": [training_loss(loss)]}
         found["metric"] = [entry(m, "metric") for m in self.metrics or self._default_metrics()]
         for kind, entries in found.items():
             for e in entries:

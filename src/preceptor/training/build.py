@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,12 +15,21 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from preceptor import catalogue, tasks
 from preceptor.data import generators
 from preceptor.errors import ConfigError, ModelError
+from preceptor.training.augmentation import behind, make_pipeline
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.layout import align_moments, lay_out
+from preceptor.training.named import AUGMENTATIONS, REGULARIZERS, make_all
 from preceptor.training.own_code import guarded, make_model, name_of
 from preceptor.training.problem import Problem
+from preceptor.training.regularization import (
+    attach,
+    needs_population,
+    refuse_other_losses,
+    refuse_with_closure,
+)
+from preceptor.training.suits import refuse_unsuitable
 
 __all__ = ["Objects", "batch_size_for", "build", "choose_device"]
 
@@ -32,6 +42,8 @@ class Objects:
     loss: Callable[[Tensor, Tensor], Tensor] | None = None
     optimizer: Optimizer | Callable[..., Optimizer] | None = None
     schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None
+    regularizers: dict[int, Any] = field(default_factory=dict)  # by their place in the list
+    augmentations: dict[int, Any] = field(default_factory=dict)
 
 
 def build(
@@ -46,9 +58,17 @@ def build(
         ConfigError: an option that a block has not, or settings that do not go together.
         ModelError: the model cannot take the inputs, or its outputs do not fit the targets.
     """
+    regularizers = make_all(experiment.regularizers, objects.regularizers, REGULARIZERS)
+    augmentations = make_all(experiment.augmentations, objects.augmentations, AUGMENTATIONS)
+    pipeline, others = make_pipeline(augmentations, regularizers)
+    if pipeline is not None:
+        pipeline.to(device)
+    feeds = behind(feeds, pipeline, experiment)
     model, model_block, task, output = _model_and_task(experiment, feeds, objects, device)
     criterion, loss_block = _criterion(experiment, task, objects)
     _check_criterion(criterion, task, output, feeds.sample[1])
+    refuse_other_losses(regularizers, task.loss)
+    regularization = attach(model, [*regularizers, *others])
     optimizer, optimizer_block = _optimizer(experiment, objects, model)
     steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
     monitor, mode = _monitor(experiment, feeds, task)
@@ -70,13 +90,22 @@ def build(
         max_grad_norm=settings.max_grad_norm,
         precision=settings.precision,
         device=device,
+        augment=pipeline,
+        regularization=regularization or None,
+        population=feeds.every if needs_population(experiment, regularization, model) else None,
     )
+    if problem.needs_closure and (regularizers or pipeline or others):
+        known = catalogue.find(optimizer_block.name, "optimizer")
+        closure = known[0].traits.get("closure") if known else None
+        refuse_with_closure([*regularizers, *others], pipeline, closure)
     if problem.needs_closure and problem.scaler:
         raise ConfigError(
             "fp16 scales the loss, which an optimizer that evaluates it several times a step cannot follow",
             expected="precision fp32 or bf16",
             received=f"precision fp16 with {optimizer_block.name}",
         )
+    if objects.optimizer is None:
+        refuse_unsuitable(catalogue.entry(optimizer_block.name, "optimizer"), problem, feeds)
     layout = lay_out(model, feeds.sample[0], settings.memory_format, flat_gradients=problem.needs_closure)
     align_moments(optimizer)  # AdaGrad has made its own by now, a user's optimizer may have been in use
     decided = {
@@ -86,6 +115,8 @@ def build(
         "loss": loss_block.model_dump(),
         "optimizer": optimizer_block.model_dump(),
         "schedule": schedule_block.model_dump(),
+        "regularizers": tuple(block.model_dump() for _, block in regularizers),
+        "augmentations": tuple(block.model_dump() for _, block in augmentations),
         "training.batch_size": feeds.train.batch_size,
         "training.monitor": monitor,
         "training.mode": mode,
@@ -153,7 +184,19 @@ def _model_and_task(
             model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
         output = _try(model, feeds)
     task.check(output, feeds.sample[1])
+    _warn_of_steps(model)
     return model, block, task, output
+
+
+def _warn_of_steps(model: nn.Module) -> None:
+    """Say so where no gradient can pass: a step function has slope zero wherever it has one."""
+    steps = [name for name, module in model.named_modules() if isinstance(module, catalogue.piecewise.Step)]
+    if steps:
+        warnings.warn(
+            f"no gradient passes the step function {steps[0]!r}: the layers before it keep their "
+            'first weights; for training take "sigmoid" or "relu"',
+            stacklevel=2,
+        )
 
 
 def _simplest(shape: tuple[int, ...]) -> str:
@@ -181,7 +224,8 @@ def _try(model: nn.Module, feeds: Feeds) -> Tensor:
 
 
 def _loss_name(experiment: Experiment) -> str | None:
-    return None if experiment.loss.name == "auto" else catalogue.entry(experiment.loss.name, "loss").name
+    name = experiment.loss.name
+    return None if name == "auto" else catalogue.losses.training_loss(name).name
 
 
 def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor | None) -> tasks.Task:
@@ -337,7 +381,7 @@ def _decisive(experiment: Experiment, task: tasks.Task, known: dict[str, str]) -
     exact = (
         task.name == "regression"
         and trait(experiment.model.name, "architecture", "convex")
-        and trait(experiment.optimizer.name, "optimizer", "closure")
+        and trait(experiment.optimizer.name, "optimizer", "second_order")
     )
     order = ("train_loss", "val_loss") if exact else ("val_loss", "train_loss")
     return next((key for key in order if key in known), "train_loss_running")

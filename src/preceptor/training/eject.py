@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import cache, partial
 
+import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from torch import nn
 from torch.optim import Optimizer
@@ -15,6 +16,7 @@ from preceptor.errors import ConfigError
 from preceptor.training.eject_data import data_lines
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
+from preceptor.training.named import beside_the_loss
 from preceptor.training.problem import Problem
 
 __all__ = ["eject"]
@@ -24,6 +26,7 @@ _LOSSES = {
     "binary-cross-entropy": "F.binary_cross_entropy_with_logits(output{wide}.reshape(-1), y.float())",
     "mse": "F.mse_loss(output{wide}, y)",
     "mae": "F.l1_loss(output{wide}, y)",
+    "smoothed-cross-entropy": "F.cross_entropy(output{wide}, y{options})",
     "huber": "F.huber_loss(output{wide}, y{options})",
 }
 _INITIALIZERS = {
@@ -49,6 +52,11 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
     """
     if prepared is None:
         raise _no_plain_form("the data come from loaders of your own", "your program is the plain script")
+    if beside := beside_the_loss(experiment):
+        hint = (
+            "a run without, or one that regularises by the optimizer's weight_decay and the model's dropout"
+        )
+        raise _no_plain_form(", ".join(beside), hint)
     settings, monitor = experiment.training, problem.monitor
     if problem.mode != "min" or not (monitor.endswith("loss") or monitor == "train_loss_running"):
         decided = f"the run is decided by the {problem.mode}imum of {monitor}"
@@ -113,12 +121,14 @@ def _model(experiment: Experiment, model: nn.Module) -> str:
     block = experiment.model
     if not isinstance(model, nn.Sequential) or ":" in block.name:
         raise _no_plain_form(f"the model {block.name} is your own code", "import it in a script of your own")
+    if own := [layer for layer in model if not type(layer).__module__.startswith("torch.nn.")]:
+        raise _no_plain_form(f"{type(own[0]).__name__} is not among torch's layers", "layers of torch.nn")
     layers = "".join(f"    nn.{layer!r},\n" for layer in model)
     text = f"model = nn.Sequential(\n{layers})"
     init = block.options.get("init")
     if init is None:
         return text
-    if init not in _INITIALIZERS:
+    if not isinstance(init, str) or init not in _INITIALIZERS:
         raise _no_plain_form(f"init={init!r}", "one of " + ", ".join(_INITIALIZERS))
     return (
         f"{text}\nwith torch.no_grad():\n    for layer in model:\n"
@@ -135,6 +145,8 @@ def _optimizer(experiment: Experiment, optimizer: Optimizer) -> str:
             f"the optimizer {experiment.optimizer.name} is your own code", "one of the catalogue"
         )
     cls = type(optimizer)
+    if getattr(torch.optim, cls.__name__, None) is not cls:
+        raise _no_plain_form(f"torch has no optimizer {experiment.optimizer.name}", "adam, sgd or l-bfgs")
     own = inspect.signature(cls).parameters
     options = [
         f"{key}={value!r}"
@@ -169,6 +181,8 @@ def _loss(experiment: Experiment, problem: Problem) -> str:
     if name not in _LOSSES or ":" in experiment.loss.name:
         raise _no_plain_form(f"the loss {experiment.loss.name}", "one of " + ", ".join(_LOSSES))
     options = {k: v for k, v in experiment.loss.options.items() if k != "reduction" and v}
+    if options.get("per") == "example":
+        raise _no_plain_form(f"the loss {name} by the example", "per='element', as torch has it")
     written = "".join(f", {k}={v!r}" for k, v in options.items())
     wide = ".float()" if problem.precision != "fp32" else ""
     return _LOSSES[name].format(options=written, wide=wide)

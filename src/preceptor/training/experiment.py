@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from preceptor.errors import ConfigError, DataError, nearest
+from preceptor.training.listed import listed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,6 +79,9 @@ class TrainingSettings(_Settings):
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         default="auto", description="the layout of convolutions' weights; channels-last is faster on CPUs"
     )
+    batch_norm: Literal["moving-average", "population"] = Field(
+        default="moving-average", description="which statistics batch normalisation is measured with"
+    )
     monitor: str = Field(default="auto", description="the history key that decides which epoch is best")
     mode: Literal["auto", "min", "max"] = "auto"
     patience: int | None = Field(default=10, ge=1, description="epochs without improvement before stopping")
@@ -121,7 +125,16 @@ class Experiment(_Settings):
     loss: Block = Block(name="auto")
     optimizer: Block = Block(name="adam")
     schedule: Block = Block(name="constant")
+    regularizers: tuple[Block, ...] = Field(default=(), description="regularizers of the catalogue, in order")
+    augmentations: tuple[Block, ...] = Field(
+        default=(), description="augmentations of the catalogue, in order"
+    )
     training: TrainingSettings = TrainingSettings()
+
+    @field_validator("regularizers", "augmentations", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return listed(value)
 
     @field_validator("name")
     @classmethod

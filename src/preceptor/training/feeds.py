@@ -62,6 +62,14 @@ class Feeds:
     examples: int | None
     preprocessor: Preprocessor | None = None
 
+    @property
+    def every(self) -> Batches | None:
+        """The training examples in order: all, where they lie in memory, else those to measure on."""
+        if not isinstance(self.train, TensorBatches):
+            return self.probe
+        x, y = self.train.x, self.train.y
+        return TensorBatches(x, y, batch_size=max(self.train.batch_size, 256), shuffle=False)
+
 
 def in_order(part: Part | None, *, batch_size: int, device: torch.device) -> Batches | None:
     """Return a part's examples as batches for evaluation: in order, larger than in training."""

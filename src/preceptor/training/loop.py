@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any, cast
 
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from preceptor.catalogue.regularizers import GradientClipping
 from preceptor.data import generators
 from preceptor.data.batches import Batch
 from preceptor.errors import OutOfMemory
@@ -21,8 +21,10 @@ from preceptor.training.callbacks import Callback, Callbacks
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.clock import StepClock
 from preceptor.training.evaluate import evaluate
+from preceptor.training.objective import Objective
 from preceptor.training.own_code import is_out_of_memory
 from preceptor.training.problem import Problem
+from preceptor.training.regularization import as_measured
 from preceptor.training.state import RunningLoss, State
 
 __all__ = ["fit"]
@@ -91,15 +93,16 @@ def fit(
 
                 state.epoch += 1
                 state.batch, state.begun = 0, False
-                row = _measure(state)
+                with as_measured(problem):
+                    row = _measure(state)
+                    monitored = row.get(problem.monitor)
+                    if state.improved(monitored, min_delta) and restore_best:
+                        state.best_weights = state.weights()
                 state.running = RunningLoss()
-                monitored = row.get(problem.monitor)
                 if problem.scheduler and problem.scheduler_steps == "metric":
                     problem.scheduler.step(monitored)
                 elif problem.scheduler and problem.scheduler_steps == "epoch":
                     problem.scheduler.step()
-                if state.improved(monitored, min_delta) and restore_best:
-                    state.best_weights = state.weights()
                 state.history.rows.append({**row, "seconds": perf_counter() - started})
                 if state.forecast is None:
                     state.forecast = state.clock.forecast(len(problem.train))
@@ -118,9 +121,12 @@ def fit(
                 raise _out_of_memory(problem, error) from error
             raise
 
-    state.last_weights = state.weights()
+    with as_measured(problem):
+        state.last_weights = state.weights()
     if restore_best and state.best_weights is not None:
         problem.model.load_state_dict(state.best_weights)
+    elif problem.regularization and problem.regularization.average:
+        problem.model.load_state_dict(state.last_weights)
     _call(ordered.hooks("on_train_end"), state)
     return state
 
@@ -130,6 +136,7 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
     problem, clock = state.problem, state.clock
     optimizer, scaler = problem.optimizer, problem.scaler
     scheduler = problem.scheduler if problem.scheduler_steps == "step" else None
+    extra, clip = problem.regularization, state.clip
     batch_begin, batch_end = callbacks.hooks("on_batch_begin"), callbacks.hooks("on_batch_end")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     group: list[Batch] = []
@@ -139,13 +146,20 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         """Leave the gradient of the mean loss over the whole group in the parameters; return that loss."""
         for parameter in parameters:  # what zero_grad does, without its bookkeeping: a tenth of a small step
             parameter.grad = None
+        if extra:
+            extra.at("perturb")
         loss = _accumulate(problem, group, examples, clock)
-        if problem.max_grad_norm is not None:
-            if scaler:
-                scaler.unscale_(optimizer)
-            clip_grad_norm_(parameters, problem.max_grad_norm)
+        if extra:
+            extra.at("restore")
+        if scaler and (clip or (extra and extra.changes_gradients)):
+            scaler.unscale_(optimizer)
+        if clip:
+            clip(parameters)
+        if extra:
+            extra.at("gradients")
         return loss
 
+    objective = Objective(problem, group, gradient)
     batches = _batches(state)
     while not state.stop:
         clock.begin()
@@ -157,14 +171,18 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         for hook in batch_begin:
             hook(state)
         if problem.needs_closure:
-            loss = cast(Tensor, optimizer.step(gradient))  # type: ignore[arg-type]  # gives back the first loss
+            loss = cast(Tensor, optimizer.step(objective))  # type: ignore[arg-type]  # gives back the first loss
         else:
             loss = gradient()
+            if extra:
+                extra.at("before_step", problem.lr)
             if scaler:
                 scaler.step(optimizer)
                 scaler.update()
             else:
                 optimizer.step()
+        if extra:
+            extra.at("after_step", problem.lr)
         clock.lap("step")
 
         state.step += 1
@@ -232,6 +250,9 @@ def _measure(state: State) -> dict[str, Any]:
     for part, batches in (("train", problem.probe), ("val", problem.val)):
         if batches is not None:
             row.update((f"{part}_{name}", value) for name, value in evaluate(problem, batches).items())
+    if state.clip:
+        row["clipped"] = state.clip.share
+        state.clip = GradientClipping(state.clip.max_norm)
     row["lr"] = problem.lr if state.lr is None else state.lr
     clock.lap("evaluation")
     return row

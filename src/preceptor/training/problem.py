@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from preceptor.catalogue.augmentations import Pipeline
 from preceptor.data.batches import Batches
 from preceptor.tasks import Task
+from preceptor.training.regularization import Regularization
 
 __all__ = ["Predictor", "Problem"]
 
@@ -30,6 +33,7 @@ class Predictor:
         criterion: mean loss of (outputs, targets) as the task aligns them.
         precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"`` (with loss scaling in training).
         device: where it all lies.
+        augment: what inputs go through before the model, at random in training and always alike otherwise.
     """
 
     model: nn.Module
@@ -37,13 +41,15 @@ class Predictor:
     criterion: Callable[[Tensor, Tensor], Tensor]
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    augment: Pipeline | None = None
 
     def forward(self, x: Any) -> Tensor:
         """Return the model's outputs for a batch of inputs, in the chosen precision."""
+        model = self.model if self.augment is None else partial(self.augment.outputs, self.model)
         if self.precision == "fp32":
-            return self.model(x)  # type: ignore[no-any-return]
+            return model(x)  # type: ignore[no-any-return]
         with torch.autocast(self.device.type, _HALF[self.precision]):
-            return self.model(x)  # type: ignore[no-any-return]
+            return model(x)  # type: ignore[no-any-return]
 
     def loss(self, x: Any, y: Tensor) -> Tensor:
         """Return the mean loss of a batch."""
@@ -78,6 +84,8 @@ class Problem(Predictor):
         mode: whether smaller or larger is better.
         grad_accumulation: batches to one optimizer step; their gradient is that of one large batch.
         max_grad_norm: the gradient's norm is clipped to this.
+        regularization: what acts on a step beside the loss.
+        population: batches over which batch normalisation's statistics are recomputed before each measuring.
     """
 
     optimizer: Optimizer
@@ -90,11 +98,24 @@ class Problem(Predictor):
     mode: Literal["min", "max"] = "min"
     grad_accumulation: int = 1
     max_grad_norm: float | None = None
+    regularization: Regularization | None = None
+    population: Batches | None = None
 
     def __post_init__(self) -> None:
         self.scaler = torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
         closure = inspect.signature(self.optimizer.step).parameters.get("closure")
         self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+
+    def loss(self, x: Any, y: Tensor) -> Tensor:
+        """Return what is minimised on a batch: the mean loss, and what regularizers make of it."""
+        if self.regularization is None:
+            return super().loss(x, y)
+        return self.regularization.loss(self, x, y)
+
+    def seen(self, batches: Batches) -> Iterator[Any]:
+        """Yield a pass of inputs as the model sees them in evaluation."""
+        for x, _ in batches.epoch():
+            yield x if self.augment is None else self.augment.eval().forward(x)
 
     @property
     def lr(self) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from preceptor.catalogue.regularizers import GradientClipping
 from preceptor.data import generators
 from preceptor.errors import CheckpointError
 from preceptor.training.clock import StepClock
@@ -103,6 +105,12 @@ class State:
         self.clock = StepClock(self.problem.device)
         self.restored: dict[str, Any] | None = None
 
+    @cached_property
+    def clip(self) -> GradientClipping | None:
+        """What clips the gradients of the present epoch, and counts how many; None where nothing does."""
+        limit = self.problem.max_grad_norm
+        return None if limit is None else GradientClipping(limit)
+
     @property
     def estimated_seconds(self) -> float | None:
         """What the first epoch foretold for all epochs that were run."""
@@ -136,6 +144,8 @@ class State:
             "scaler": p.scaler.state_dict() if p.scaler else None,
             "batches": p.train.state_dict(),
             "generators": generators.capture(),
+            "regularization": p.regularization.state_dict() if p.regularization else [],
+            "clip": self.clip.state_dict() if self.clip else None,
         }
 
     def load(self, tree: dict[str, Any]) -> None:
@@ -153,6 +163,10 @@ class State:
                 p.scheduler.load_state_dict(tree["scheduler"])
             if p.scaler is not None:
                 p.scaler.load_state_dict(tree["scaler"])
+            if p.regularization is not None:
+                p.regularization.load_state_dict(tree["regularization"])
+            if self.clip is not None and tree.get("clip"):
+                self.clip.load_state_dict(tree["clip"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 "the checkpoint does not fit this model and optimizer",

@@ -3,5 +3,6 @@
 from preceptor.catalogue.architectures.lenet import LeNet5
 from preceptor.catalogue.architectures.linear import Linear
 from preceptor.catalogue.architectures.mlp import MLP
+from preceptor.catalogue.architectures.polynomial import Polynomial
 
-__all__ = ["MLP", "LeNet5", "Linear"]
+__all__ = ["MLP", "LeNet5", "Linear", "Polynomial"]

@@ -9,7 +9,7 @@ from torch import nn
 from preceptor.catalogue._checks import check_choice
 from preceptor.catalogue._registry import registered
 from preceptor.catalogue.activations import make_activation
-from preceptor.catalogue.architectures._common import Init, check_sizes, initialize
+from preceptor.catalogue.architectures._common import Init, check_sizes, initialize, pieces_of
 from preceptor.errors import ModelError
 
 __all__ = ["LeNet5"]
@@ -59,17 +59,18 @@ class LeNet5(nn.Sequential):
         channels, *sides = shape
         padding = 2 if min(sides) < 32 else 0
         height, width = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in sides)
+        wide = pieces_of(make_activation(activation))
         super().__init__(
-            nn.Conv2d(channels, 6, 5, padding=padding),
+            nn.Conv2d(channels, 6 * wide, 5, padding=padding),
             make_activation(activation),
             pool(2),
-            nn.Conv2d(6, 16, 5),
+            nn.Conv2d(6, 16 * wide, 5),
             make_activation(activation),
             pool(2),
             nn.Flatten(),
-            nn.Linear(16 * height * width, 120),
+            nn.Linear(16 * height * width, 120 * wide),
             make_activation(activation),
-            nn.Linear(120, 84),
+            nn.Linear(120, 84 * wide),
             make_activation(activation),
             nn.Linear(84, outputs),
         )

@@ -15,9 +15,18 @@ __all__ = ["Linear"]
 @registered(
     kind="architecture",
     name="linear",
-    aliases=("softmax-regression", "logistic-regression", "linear-regression"),
+    aliases=(
+        "softmax-regression",
+        "softreg",
+        "logistic-regression",
+        "logreg",
+        "linear-regression",
+        "linreg",
+        "linear-svm",
+        "support-vector-machine",
+    ),
     formula="z = W x + b; with cross-entropy it is softmax regression, with one logit logistic regression, "
-    "with mse linear regression",
+    "with mse linear regression, with hinge and weight decay a support vector machine",
     shapes="(N, …) → (N, outputs); the example is flattened to D numbers; D·outputs + outputs parameters",
     when="the base line to beat; few examples, many features",
     pitfalls="only straight boundaries between classes; inputs should be standardised",

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from torch import nn
 
-from preceptor.catalogue._checks import check_count, check_number
-from preceptor.catalogue._registry import registered
+from preceptor.catalogue._checks import check_choice, check_count, check_number
+from preceptor.catalogue._registry import get, registered
 from preceptor.catalogue.activations import make_activation
-from preceptor.catalogue.architectures._common import Init, check_sizes, initialize
+from preceptor.catalogue.architectures._common import Init, check_sizes, initialize, pieces_of
 from preceptor.errors import ConfigError
 
 __all__ = ["MLP"]
@@ -32,7 +32,10 @@ def _widths(hidden: int | Sequence[int]) -> tuple[int, ...]:
     kind="architecture",
     name="mlp",
     aliases=("multilayer-perceptron", "feedforward", "fully-connected"),
-    formula="h₀ = x; h_l = f(W_l h_{l−1} + b_l) for each width in hidden; z = W h + b; dropout after each f",
+    formula="h₀ = x; h_l = f(norm(W_l h_{l−1} + b_l)) for each width in hidden; z = W h + b; dropout after "
+    "each "
+    "f. norm: none, or a normalisation by name, with order='after' behind f; before f it takes the place "
+    "of b_l",
     shapes="(N, …) → (N, outputs); the example is flattened first",
     when="tables and other inputs without order between neighbours",
     pitfalls="ignores that neighbouring pixels belong together; depth beyond a few layers needs "
@@ -53,16 +56,22 @@ class MLP(nn.Sequential):
         activation: str | nn.Module | Callable[[], nn.Module] = "relu",
         dropout: float = 0.0,
         init: Init = None,
+        normalization: str | None = None,
+        order: str = "before",
     ) -> None:
         shape, width = check_sizes("mlp", inputs, outputs)
         dropout = check_number("mlp", "dropout", dropout, 0.0, 1.0)
+        before = check_choice("mlp", "order", order, ("before", "after")) == "before"
         super().__init__()
         self.sizes: tuple[int, ...] = (width, *_widths(hidden), outputs)
         if len(shape) != 1:
             self.append(nn.Flatten())
         for fan_in, fan_out in pairwise(self.sizes[:-1]):
-            self.append(nn.Linear(fan_in, fan_out))
-            self.append(make_activation(activation))
+            unit = make_activation(activation)
+            width = fan_out * pieces_of(unit) if before else fan_out
+            norm = [] if normalization is None else [get(normalization, width, kind="normalization")]
+            self.append(nn.Linear(fan_in, fan_out * pieces_of(unit), bias=not (norm and before)))
+            self.extend([*norm, unit] if before else [unit, *norm])
             if dropout:
                 self.append(nn.Dropout(dropout))
         self.append(nn.Linear(self.sizes[-2], outputs))

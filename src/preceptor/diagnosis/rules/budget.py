@@ -7,7 +7,7 @@ from typing import Any
 
 from preceptor.diagnosis._data_outcome import goes_badly
 from preceptor.diagnosis._progress import Progress, progress
-from preceptor.diagnosis._usual import FULL_BATCH
+from preceptor.diagnosis._usual import FULL_BATCH, SECOND_ORDER
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
@@ -43,7 +43,7 @@ def too_few_updates(case: Case) -> Iterator[Finding]:
     """
     way = progress(case)
     updates = way.updates
-    if way.others or case.diverged or way.decayed or way.kind == "LBFGS" or not updates:
+    if way.others or case.diverged or way.decayed or way.kind in SECOND_ORDER or not updates:
         return
     if way.stalled:
         return

@@ -10,7 +10,7 @@ import numpy as np
 
 from preceptor.diagnosis._order import line_of
 from preceptor.diagnosis._progress import Progress, progress
-from preceptor.diagnosis._usual import ADAPTIVE, usual_rates
+from preceptor.diagnosis._usual import ADAPTIVE, SECOND_ORDER, usual_rates
 from preceptor.diagnosis.case import Case
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.rule import rule
@@ -42,7 +42,7 @@ def rate_too_low(case: Case) -> Iterator[Finding]:
     Source: Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures (2012).
     """
     way = progress(case)
-    if way.others or case.diverged or way.decayed or _clipped(case, way) or way.kind in ("LBFGS", ""):
+    if way.others or case.diverged or way.decayed or _clipped(case, way) or way.kind in SECOND_ORDER | {""}:
         return
     room = _room(case, way)
     if not room:
@@ -71,7 +71,13 @@ def clipped_too_short(case: Case) -> Iterator[Finding]:
     et al., Deep Learning Tuning Playbook (2023).
     """
     way = progress(case)
-    if way.others or case.diverged or way.decayed or not _clipped(case, way) or way.kind in ("LBFGS", ""):
+    if (
+        way.others
+        or case.diverged
+        or way.decayed
+        or not _clipped(case, way)
+        or way.kind in SECOND_ORDER | {""}
+    ):
         return
     before, after = (_middle(case, name) for name in ("clip_norm", "total_grad_norm"))
     usual = way.rate >= usual_rates(way.kind, way.momentum)[0]

@@ -1,0 +1,47 @@
+"""Lists of blocks as a caller gives them: names, dicts and objects side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from preceptor.errors import ConfigError
+from preceptor.training.experiment import Block
+from preceptor.training.listed import parse_block
+from preceptor.training.own_code import name_of
+
+__all__ = ["sort_list"]
+
+
+def sort_list(kind: str, several: Any) -> tuple[list[dict[str, Any]], dict[int, Any]]:
+    """Return the blocks by name, and by their place what was made in code.
+
+    Raises:
+        ConfigError: something that can be neither.
+
+    Example:
+        >>> sort_list("regularizers", ["l1=1e-5", {"name": "max-norm", "limit": 3}])
+        ([{'name': 'l1', 'value': 1e-05}, {'name': 'max-norm', 'limit': 3}], {})
+    """
+    if several == "none":
+        return [], {}
+    items = several if isinstance(several, list | tuple) else [several]
+    named: list[dict[str, Any]] = []
+    own: dict[int, Any] = {}
+    for at, item in enumerate(items):
+        if isinstance(item, str):
+            named.append(parse_block(item))
+        elif isinstance(item, Block):
+            named.append(item.model_dump())
+        elif isinstance(item, Mapping):
+            named.append(dict(item))
+        elif callable(item) or hasattr(item, "attach"):
+            own[at] = item
+            named.append({"name": name_of(item)})
+        else:
+            raise ConfigError(
+                f"{kind} are not usable",
+                expected="catalogue names such as 'l1=1e-5', dicts with 'name', or objects",
+                received=f"{type(item).__name__}: {item!r:.60}",
+            )
+    return named, own
