@@ -146,7 +146,7 @@ def test_ridge_by_name_shrinks_and_other_losses_are_refused():
         )
         weights.append(sum(p.square().sum().item() for p in run.model.parameters() if p.ndim == 2))
     assert weights[1] < 0.5 * weights[0]
-    with pytest.raises(ConfigError, match="squared error"):
+    with pytest.raises(ConfigError, match="sum of squares"):
         preceptor.train("linear", "iris", optimizer="closed-form", epochs=1, out=False)
     with pytest.raises(ConfigError, match="same examples"):
         preceptor.train("linear", "diabetes", optimizer="closed-form", batch_size=32, epochs=1, out=False)

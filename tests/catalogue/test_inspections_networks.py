@@ -329,13 +329,6 @@ def test_a_step_costs_d_and_the_closed_form_d_cubed():
         inspect("solver-cost", [10])
 
 
-@pytest.mark.slow
-def test_measured_times_grow_as_the_operations_do():
-    seen = inspect("solver-cost", [1000, 2000, 4000], examples=2000, repeats=3)
-    assert 0.6 < seen["slopes"]["seconds of a step"] < 1.5
-    assert 2.2 < seen["slopes"]["seconds to solve"] < 3.4
-
-
 def test_options_are_checked():
     for name, option in (("activation-histograms", {"bins": 0}), ("weights", {"tolerance": -1.0})):
         with pytest.raises(ConfigError):

@@ -345,7 +345,7 @@ def test_scripts_are_clean(tmp_path: Path) -> None:
         {
             "optimizer": "l-bfgs",
             "schedule": "cosine",
-            "batch_size": 60,
+            "batch_size": "full",
             "settings": {"model.init": "he-normal"},
         },
         {"schedule": "plateau", "val": 0, "settings": {"training.patience": "none"}},

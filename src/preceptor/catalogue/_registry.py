@@ -74,7 +74,7 @@ def find(pattern: str = "*", kind: str | None = None) -> list[Entry]:
     """List the entries whose name or an alias matches a wildcard pattern, by kind and name.
 
     Example:
-        >>> [e.name for e in find("*lenet*")]
+        >>> [e.name for e in find("lenet*")]
         ['lenet-5']
     """
     pattern = _normal(pattern)

@@ -81,9 +81,12 @@ def _try(entry: Entry, problem: Problem, feeds: Feeds) -> None:
                 received=", ".join(dropout) or "outputs that differ from call to call",
                 hint="dropout 0 (weight decay or early stopping regularise as well), or adam",
             )
-        if entry.traits["closure"] != "residuals":
+        least_squares = entry.traits.get("objective") == "least-squares"
+        if entry.traits["closure"] != "residuals" and not least_squares:
             return
         _refuse_other_losses(entry, problem, first, y)
+        if least_squares:
+            _refuse_more_than_a_layer(entry, model)
         if isinstance(x, Tensor) and len(x) > 1:
             _refuse_mixing(entry, model, x, first)
 
@@ -97,6 +100,19 @@ def _refuse_other_losses(entry: Entry, problem: Problem, output: Tensor, y: Tens
             expected="the loss mse: the mean of (output − target)²",
             received=f"the loss {problem.task.loss!r}",
             hint="loss='mse' for a regression; bfgs, l-bfgs or newton for other losses",
+        )
+
+
+def _refuse_more_than_a_layer(entry: Entry, model: nn.Module) -> None:
+    layers = [
+        type(m).__name__ for m in model.modules() if next(m.parameters(recurse=False), None) is not None
+    ]
+    if layers != ["Linear"]:
+        raise ConfigError(
+            f"{entry.name} solves for the weights of one linear layer",
+            expected="the model linear",
+            received=f"a model with {', '.join(layers) or 'no weights'}",
+            hint="model='linear', or levenberg-marquardt for a network",
         )
 
 
