@@ -253,7 +253,7 @@ def test_whole_sequences_are_told_from_examples() -> None:
             optimizer.step()
     setup = captured(watch.kept, watch.observed)
     assert setup.rows.cells == ()
-    assert len(setup.rows.whole) >= 28
+    assert len(setup.rows.whole) >= 23  # 24 steps are kept in any case, the first has one operator more
 
 
 def test_the_rule_errs_as_seldom_as_it_says() -> None:

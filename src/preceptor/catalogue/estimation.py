@@ -94,7 +94,7 @@ def _ascend(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int = 2
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = -objective(point)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         return loss
 
     with torch.enable_grad():

@@ -206,7 +206,7 @@ def _run(
     objective = loss(output) if loss is not None else (output * torch.randn_like(output)).sum()
     twin.zero_grad()
     if objective.requires_grad:
-        objective.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(objective)
     seen: dict[nn.Module, tuple[Tensor, Tensor, nn.Module]] = {}
     for at, (module, value) in enumerate(order):
         if isinstance(module, _WEIGHTED):

@@ -68,11 +68,8 @@ class Around(Listener):
     def scaler(self, name: str, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         if not args[0].is_enabled():
             return
-        kind = {"scale": "scale", "unscale_": "unscale", "step": "scaler_step", "update": "scaler_update"}[
-            name
-        ]
         subject = args[1] if name in ("unscale_", "step") and len(args) > 1 else ""
-        self.protocol.note(kind, subject, 0, frame)
+        self.protocol.note(_SCALER[name], subject, 0, frame)
         if name == "scale" and len(args) > 1 and isinstance(args[1], Tensor):
             self._unscaled = args[1].detach()
         elif name == "update" and isinstance(getattr(args[0], "_scale", None), Tensor):

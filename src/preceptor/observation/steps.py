@@ -89,10 +89,6 @@ class Passes:
         self.open: dict[Any, Pass] = {}
         self.last: Any = None
 
-    def find(self, key: Any) -> Pass | None:
-        """Return the pass under way at ``key``."""
-        return self.open.get(key)
-
     def close(self, *, backward: bool) -> list[Pass]:
         """Return the evaluation passes that have ended, now that training goes on.
 

@@ -13,28 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from preceptor import catalogue, data, tasks
+from preceptor import data, tasks
 from preceptor.data import Part, Prepared, Preprocessor, generators
 from preceptor.data.batches import Batches
 from preceptor.diagnosis.finding import Finding
 from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.files import write_json
 from preceptor.run._diagnosis import Diagnosis, warn
-from preceptor.training.augmentation import for_prediction
-from preceptor.training.build import Objects, choose_device
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
-from preceptor.training.feeds import Feeds, Signature, in_order
+from preceptor.training.feeds import Feeds, in_order
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
-from preceptor.training.own_code import make_model
 from preceptor.training.problem import Predictor
-from preceptor.training.regularization import attach
 from preceptor.training.state import State
 
-__all__ = ["Evaluation", "Run", "load"]
+__all__ = ["Evaluation", "Run"]
 
 
 @dataclass(frozen=True)
@@ -331,98 +327,6 @@ class Run:
     def __repr__(self) -> str:
         where = f" in {self.folder.path}" if self.folder else ""
         return f"<Run {self.experiment.name}: {self.status}, best epoch {self.best_epoch}{where}>"
-
-
-def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto") -> Run:
-    """Load a run from its folder, with the weights of its best epoch.
-
-    Arguments:
-        folder: the run's folder.
-        model: the model, or what makes it, where the run trained a user's own.
-        device: where to put it.
-
-    Raises:
-        CheckpointError: no run, or damaged files.
-        ConfigError: the run's model is the user's own code and ``model`` was not given.
-    """
-    run_folder = RunFolder(folder)
-    manifest, experiment = run_folder.manifest, run_folder.experiment
-    recorded = manifest["signature"]
-    shape = recorded["input_shape"]
-    signature = Signature(
-        None if shape is None else tuple(shape),
-        recorded["target_kind"],
-        tuple(recorded["classes"]),
-        recorded["dims"],
-    )
-    preprocessor = None
-    if (run_folder.path / "preprocessing.json").exists():
-        preprocessor = Preprocessor.from_state(run_folder.preprocessing)
-    where = choose_device(device)
-    predictor = _predictor(experiment, signature, preprocessor, Objects(model=model), where)
-    try:
-        predictor.model.load_state_dict(run_folder.weights())
-    except RuntimeError as error:
-        raise CheckpointError("the weights do not fit the model", received=str(error)) from error
-    return Run(
-        experiment=experiment,
-        predictor=predictor,
-        folder=run_folder,
-        chosen=set(manifest["chosen"]),
-        preprocessor=preprocessor,
-        recorded=run_folder.history,
-        changes=run_folder.changes,
-    )
-
-
-def own_model_needed(name: str) -> ConfigError:
-    """Return the error for a run whose model is the user's own code: it is run only when they say so."""
-    return ConfigError(
-        f"this run's model is your own code, {name}",
-        expected="leave to run that code, or the model itself",
-        received="neither",
-        hint=f"--model {name} on the command line, model=… in Python",
-    )
-
-
-def _predictor(
-    experiment: Experiment,
-    signature: Signature,
-    preprocessor: Preprocessor | None,
-    objects: Objects,
-    device: torch.device,
-) -> Predictor:
-    named_loss = ":" not in experiment.loss.name
-    task = tasks.make(
-        experiment.task,
-        target_kind=signature.target_kind,
-        classes=signature.classes,
-        dims=signature.dims,
-        loss=experiment.loss.name if named_loss else None,
-        preprocessor=preprocessor,
-        metrics=experiment.metrics,
-    )
-    pipeline, placed = for_prediction(experiment)
-    shape = signature.input_shape
-    if pipeline is not None and shape is not None:
-        shape = pipeline.shape(shape)
-    if objects.model is not None:
-        model = make_model(objects.model, experiment.model.options)
-    elif ":" in experiment.model.name:
-        raise own_model_needed(experiment.model.name)
-    else:
-        entry = catalogue.entry(experiment.model.name, "architecture")
-        model = entry.build(shape, task.outputs, **experiment.model.options)
-    attach(model, placed)
-    criterion = catalogue.get(task.loss, kind="loss", **(experiment.loss.options if named_loss else {}))
-    return Predictor(
-        model=model.to(device),
-        task=task,
-        criterion=criterion,
-        precision=experiment.training.precision,
-        device=device,
-        augment=pipeline,
-    )
 
 
 def _ordinal(n: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from preceptor.data import generators
+from preceptor.run._load import own_model_needed
 from preceptor.run._refusals import refuse_other_data
-from preceptor.run._run import own_model_needed
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.eject import eject
 from preceptor.training.folder import RunFolder

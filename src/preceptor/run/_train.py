@@ -18,6 +18,7 @@ from preceptor.errors import ConfigError, DataError, StorageError
 from preceptor.observation.watch import Watch
 from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._diagnosis import Diagnosis
+from preceptor.run._load import own_model_needed
 from preceptor.run._refusals import (
     fingerprints,
     refuse_contradictions,
@@ -25,7 +26,7 @@ from preceptor.run._refusals import (
     refuse_other_data,
     refuse_other_settings,
 )
-from preceptor.run._run import Run, own_model_needed
+from preceptor.run._run import Run
 from preceptor.run._sort import sort_list
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback

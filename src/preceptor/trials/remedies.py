@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from preceptor.diagnosis.finding import Finding
+from preceptor.trials._edit_operators import output_nodes
 from preceptor.trials.change import Change
-from preceptor.trials.edits import output_nodes
 from preceptor.trials.setup import Setup
 
 __all__ = ["REMEDIES", "RIVALS", "remedies"]

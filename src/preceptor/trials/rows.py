@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class Rows:
     size: int
     exact: bool = False
     recorded: bool = False
-    keep: tuple[int, ...] | None = field(default=None, repr=False)
 
     @property
     def count(self) -> int:

@@ -18,13 +18,14 @@ from preceptor.observation.rerun import Batch, Edit, Rerun
 from preceptor.trials.rows import Rows, rows_of
 from preceptor.trials.yardstick import Yardstick, yardstick_of
 
-__all__ = ["CUTS", "Group", "Setup", "captured", "quiet"]
+__all__ = ["CUTS", "DROPOUTS", "Group", "Setup", "captured", "identity", "quiet"]
 
 CUTS = frozenset({"detach", "detach_", "data"})
 """Operators through which no gradient flows back."""
-_RANDOM = frozenset(
+DROPOUTS = frozenset(
     {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 )
+"""Operators that silence units by chance."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,11 @@ class Setup:
 
 def quiet(rerun: Rerun) -> dict[int, Edit]:
     """Return edits that leave out dropout: what both twins are judged with."""
-    return {node.index: _identity for node in rerun.nodes if node.op.rstrip("_") in _RANDOM}
+    return {node.index: identity for node in rerun.nodes if node.op.rstrip("_") in DROPOUTS}
 
 
-def _identity(function: Any, args: Any, kwargs: Any) -> Any:
+def identity(function: Any, args: Any, kwargs: Any) -> Any:
+    """Give what an operator is given: the edit that leaves it out."""
     return args[0] if args else kwargs["input"]
 
 
@@ -209,7 +211,7 @@ def _check(first: Rerun, initial: Mapping[int, Tensor]) -> None:
 def _yardstick(first: Rerun, initial: Mapping[int, Tensor]) -> Yardstick:
     environment: dict[int, Tensor] = {}
     leaves = {cell: _leaf(tensor) for cell, tensor in initial.items()}
-    uncut = {node.index: _identity for node in first.nodes if node.op in CUTS}
+    uncut = {node.index: identity for node in first.nodes if node.op in CUTS}
     first.run(leaves, first.batch, edits={**quiet(first), **uncut}, environment=environment)
     return yardstick_of(first, environment)
 

@@ -82,8 +82,9 @@ def initialize(model: nn.Module, init: Init) -> None:
         for layer in model.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 own = {"activation": activation_before(model, layer)} if asks else {}
-                fill = get(name, kind="initializer", **{**own, **options}) if isinstance(name, str) else init
-                assert callable(fill)  # noqa: S101 - by the check above
+                fill: Any = init
+                if isinstance(name, str):
+                    fill = get(name, kind="initializer", **{**own, **options})
                 fill(layer.weight)
                 if layer.bias is not None:
                     layer.bias.fill_(bias)

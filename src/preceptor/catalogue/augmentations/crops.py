@@ -170,5 +170,5 @@ class FixedCrops(Augmentation):
         height, width = _checked("fixed-crops", x, self.size)
         down, right = height - self.size, width - self.size
         places = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-        cuts = [x[..., t : t + self.size, l : l + self.size] for t, l in places]  # noqa: E741 - left
+        cuts = [x[..., top : top + self.size, left : left + self.size] for top, left in places]
         return torch.cat(cuts + [cut.flip(-1) for cut in cuts] if self.mirrored else cuts)

@@ -38,9 +38,9 @@ class _Moments:
         self.count = total
 
     def give(self, layer: _BatchNorm) -> None:
-        assert layer.running_mean is not None and layer.running_var is not None  # noqa: S101, PT018
-        layer.running_mean.copy_(self.mean)
-        layer.running_var.copy_(self.squares / max(self.count - 1, 1))
+        if layer.running_mean is not None and layer.running_var is not None:
+            layer.running_mean.copy_(self.mean)
+            layer.running_var.copy_(self.squares / max(self.count - 1, 1))
 
 
 @registered(

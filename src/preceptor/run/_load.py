@@ -1,0 +1,116 @@
+"""`load`: a run from its folder, with the weights of its best epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from preceptor import catalogue, tasks
+from preceptor.data import Preprocessor
+from preceptor.errors import CheckpointError, ConfigError
+from preceptor.run._run import Run
+from preceptor.training.augmentation import for_prediction
+from preceptor.training.build import Objects, choose_device
+from preceptor.training.experiment import Experiment
+from preceptor.training.feeds import Signature
+from preceptor.training.folder import RunFolder
+from preceptor.training.own_code import make_model
+from preceptor.training.problem import Predictor
+from preceptor.training.regularization import attach
+
+__all__ = ["load", "own_model_needed"]
+
+
+def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto") -> Run:
+    """Load a run from its folder, with the weights of its best epoch.
+
+    Arguments:
+        folder: the run's folder.
+        model: the model, or what makes it, where the run trained a user's own.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: no run, or damaged files.
+        ConfigError: the run's model is the user's own code and ``model`` was not given.
+    """
+    run_folder = RunFolder(folder)
+    manifest, experiment = run_folder.manifest, run_folder.experiment
+    recorded = manifest["signature"]
+    shape = recorded["input_shape"]
+    signature = Signature(
+        None if shape is None else tuple(shape),
+        recorded["target_kind"],
+        tuple(recorded["classes"]),
+        recorded["dims"],
+    )
+    preprocessor = None
+    if (run_folder.path / "preprocessing.json").exists():
+        preprocessor = Preprocessor.from_state(run_folder.preprocessing)
+    where = choose_device(device)
+    predictor = _predictor(experiment, signature, preprocessor, Objects(model=model), where)
+    try:
+        predictor.model.load_state_dict(run_folder.weights())
+    except RuntimeError as error:
+        raise CheckpointError("the weights do not fit the model", received=str(error)) from error
+    return Run(
+        experiment=experiment,
+        predictor=predictor,
+        folder=run_folder,
+        chosen=set(manifest["chosen"]),
+        preprocessor=preprocessor,
+        recorded=run_folder.history,
+        changes=run_folder.changes,
+    )
+
+
+def own_model_needed(name: str) -> ConfigError:
+    """Return the error for a run whose model is the user's own code: it is run only when they say so."""
+    return ConfigError(
+        f"this run's model is your own code, {name}",
+        expected="leave to run that code, or the model itself",
+        received="neither",
+        hint=f"--model {name} on the command line, model=… in Python",
+    )
+
+
+def _predictor(
+    experiment: Experiment,
+    signature: Signature,
+    preprocessor: Preprocessor | None,
+    objects: Objects,
+    device: torch.device,
+) -> Predictor:
+    named_loss = ":" not in experiment.loss.name
+    task = tasks.make(
+        experiment.task,
+        target_kind=signature.target_kind,
+        classes=signature.classes,
+        dims=signature.dims,
+        loss=experiment.loss.name if named_loss else None,
+        preprocessor=preprocessor,
+        metrics=experiment.metrics,
+    )
+    pipeline, placed = for_prediction(experiment)
+    shape = signature.input_shape
+    if pipeline is not None and shape is not None:
+        shape = pipeline.shape(shape)
+    if objects.model is not None:
+        model = make_model(objects.model, experiment.model.options)
+    elif ":" in experiment.model.name:
+        raise own_model_needed(experiment.model.name)
+    else:
+        entry = catalogue.entry(experiment.model.name, "architecture")
+        model = entry.build(shape, task.outputs, **experiment.model.options)
+    attach(model, placed)
+    criterion = catalogue.get(task.loss, kind="loss", **(experiment.loss.options if named_loss else {}))
+    return Predictor(
+        model=model.to(device),
+        task=task,
+        criterion=criterion,
+        precision=experiment.training.precision,
+        device=device,
+        augment=pipeline,
+    )
