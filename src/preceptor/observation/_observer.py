@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import mmap
 import threading
 import time
@@ -15,20 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preceptor.observation._around import Around
-from preceptor.observation._facts import Facts
+from preceptor.observation._evaluating import Evaluating, per_sample
 from preceptor.observation._freshness import Freshness
 from preceptor.observation._given import Given
 from preceptor.observation._hand import Hand, leaves_of
 from preceptor.observation._judging import Judges
 from preceptor.observation._looks import Looks
-from preceptor.observation._numbers import Numbers, is_transformed, number
+from preceptor.observation._numbers import is_transformed, number
 from preceptor.observation._regular import Regular
-from preceptor.observation._sites import line_of, user_frame, user_frame_above
 from preceptor.observation.look import Source
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
-from preceptor.observation.steps import Pass, Passes, samples_in
+from preceptor.observation.steps import samples_in
 
 __all__ = ["Observer"]
 
@@ -42,7 +39,7 @@ _LATELY = 50
 _SUSPICIONS = 3
 
 
-class Observer(Around):
+class Observer(Evaluating):
     """Hears every event of one thread, counts steps, and feeds record, protocol and looks.
 
     Arguments:
@@ -50,10 +47,9 @@ class Observer(Around):
     """
 
     def __init__(self, record: Record, protocol: Protocol, looks: Looks, note: Callable[[str], None]) -> None:
-        super().__init__(protocol, Facts(record, protocol, looks.names), Numbers(record))
-        self.record, self.looks, self.note = record, looks, note
+        super().__init__(record, protocol, looks)
+        self.note = note
         self.governor, self.judges = looks.governor, Judges(record)
-        self.passes = Passes()
         self.hand: Hand | None = None
         self.off = False
         self._thread = 0
@@ -64,18 +60,12 @@ class Observer(Around):
         self._counted = False  # whether the step under way has the loss of its closure
         self._stepping = 0  # the identity of the outermost optimizer that is stepping
         self._first: weakref.ref[Tensor] | None = None
-        self._training = True
-        self._one: tuple[int, float | Tensor, int, str, bool] | None = None
-        self._evaluations: dict[str, dict[str, Any]] = {}
-        record.facts["evaluations"] = self._evaluations
         self._optimizers: dict[int, int] = {}
         self._fresh: dict[int, Freshness] = {}  # of optimizers that are at their first steps
         self._suspicions = 0
         self._given: Given | None = Given()
-        self._trained: set[int] = set()
         self._recent: dict[int, int] = {}
         self._rates: dict[tuple[int, int], Any] = {}
-        self._signatures: dict[Any, inspect.Signature] = {}
         self._closures = False  # backward passes run within optimizer steps
         self._regular = Regular(protocol)
         self._partial = False  # of the step under way not all calls were heard
@@ -189,17 +179,6 @@ class Observer(Around):
         self._in_backward = _within_backward() != -1  # it may have ended with an exception
         return self._in_backward
 
-    def _maybe_evaluating(self, module: Any, place: int) -> None:
-        """A module that is trained was called without gradient: an evaluation, even if no loss follows."""
-        if id(module) in self._trained and (not module.training or self._loader != self._training_loader):
-            key = ("forward", place, self._loader)
-            found = self.passes.open.get(key)
-            if found is None:
-                event = self.protocol.event(place)
-                where = f"{event.where}<{event.caller}" if event.caller else event.where
-                found = self._open(key, where, Pass("", training=module.training, loader=self._loader))
-            found.batches += 1
-
     def after_module(self, token: Any, module: Any, args: Any, kwargs: Any, output: Any) -> None:
         if token is _NESTED:
             self._depth -= 1
@@ -250,64 +229,8 @@ class Observer(Around):
         if self._one is not None:  # two losses, and no backward pass in between
             self._open_one()
         samples = samples_in(args)
-        value = _per_sample(number(result), samples, kwargs)
+        value = per_sample(number(result), samples, kwargs)
         self._one = (place, value, samples, self._loader, self._training)
-
-    def _evaluated(
-        self, name: str, function: Any, args: Any, kwargs: Any, result: Any, place: int, frame: Any
-    ) -> None:
-        """A loss was computed without gradient."""
-        event = self.protocol.event(place)
-        self.looks.evaluation_loss(name, self._bound(function, args, kwargs), result, event.where)
-        above = user_frame_above(user_frame(frame))
-        caller = None if above is None else (id(above.f_code), above.f_lasti)
-        key = (place, self._loader, caller)
-        found = self.passes.open.get(key)
-        if found is None:
-            where = event.where if above is None else f"{event.where}<{line_of(above)}"
-            found = self._open(key, where, Pass("", training=self._training, loader=self._loader))
-        samples = samples_in(args)
-        found.add(_per_sample(number(result), samples, kwargs), samples)
-
-    def _open_one(self) -> None:
-        """Add the latest loss with gradient to those whose backward pass may never come."""
-        if self._one is not None:
-            place, value, samples, loader, training = self._one
-            self._one = None
-            key = (place, loader, None)
-            found = self.passes.open.get(key)
-            if found is None:
-                where = self.protocol.event(place).where
-                found = self._open(key, where, Pass("", training=training, grad=True, loader=loader))
-            self.passes.last = key
-            found.add(value, samples)
-
-    def _open(self, key: Any, where: str, found: Pass) -> Pass:
-        found.where = f"{where} {found.loader.partition(' (')[0]}" if found.loader else where
-        self.passes.open[key] = found
-        return found
-
-    def _bound(self, function: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-        signature = self._signatures.get(function)
-        if signature is None:
-            signature = self._signatures[function] = inspect.signature(function)
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound.arguments
-
-    def _close_passes(self, *, backward: bool) -> None:
-        closed = self.passes.close(backward=backward)
-        for ended in [one for one in closed if one.samples] or closed[:1]:
-            self.steps.evaluations += 1
-            subject = f"evaluation:{ended.where}"
-            if ended.samples:
-                self.numbers.add("loss", self.steps.train, ended.mean, subject)
-            known = self._evaluations.get(subject)
-            if known is None and len(self._evaluations) < _PLACES:
-                known = self._evaluations[subject] = {"passes": 0}
-            if known is not None:
-                known["passes"] += 1
-                known.update(batches=ended.batches, training=ended.training, grad=ended.grad)
 
     # ------------------------------------------------------------------ backward
 
@@ -516,11 +439,6 @@ class Observer(Around):
         self.numbers.flush()
         self.protocol.end_phrase()
         self.record.facts["unoptimized"] = self.facts.unoptimized()[:_PLACES]
-
-
-def _per_sample(value: Any, samples: int, kwargs: Any) -> Any:
-    """Return a loss as a mean: sums are divided by the number of samples."""
-    return value / samples if kwargs.get("reduction") == "sum" else value
 
 
 def _in_step(frame: types.FrameType | None, code: types.CodeType) -> bool:

@@ -13,11 +13,12 @@ from preceptor.errors import ModelError
 from preceptor.trials.change import Change
 from preceptor.trials.setup import Group, Setup
 
-_OPTIMIZERS: Mapping[str, tuple[type, dict[str, Any]]] = {
+OPTIMIZERS: Mapping[str, tuple[type, dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"lr": 1e-3}),
     "adamw": (torch.optim.AdamW, {"lr": 1e-3}),
     "sgd": (torch.optim.SGD, {"lr": 1e-2, "momentum": 0.9}),
 }
+"""Optimizers that can take the place of others, with what they begin with: the old rate says nothing."""
 
 
 def option(setup: Setup, change: Change) -> Setup:
@@ -52,7 +53,7 @@ def schedule(setup: Setup, change: Change) -> Setup:
 
 def optimizer(setup: Setup, change: Change) -> Setup:
     """Step by another method, with its usual rate."""
-    kind, options = _OPTIMIZERS[str(change.after)]
+    kind, options = OPTIMIZERS[str(change.after)]
     groups = tuple(Group(group.cells, options) for group in setup.groups)
     return setup.but(kind=kind, groups=groups, rates=())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from preceptor.trials._edit_settings import OPTIMIZERS
 from preceptor.trials.patches._literals import number_text
 from preceptor.trials.patches._source import Edit, Unclear, name_of, only
 from preceptor.trials.patches._spot import Editor, Spot
@@ -18,7 +19,7 @@ _PLACES = {  # where the constructors take their arguments by position
     "Adagrad": ("params", "lr", "lr_decay", "weight_decay"),
 }
 _KEPT = {"params", "lr", "weight_decay"}
-_RATES = {"SGD": {"lr": 1e-2, "momentum": 0.9}, "Adam": {"lr": 1e-3}, "AdamW": {"lr": 1e-3}}
+_RATES = {kind.__name__: options for kind, options in OPTIMIZERS.values()}
 """What an optimizer begins with that takes another one's place, whose rate says nothing about it."""
 
 
