@@ -8,35 +8,52 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# Of each file here the smoke set, `-m 'not slow'`, takes one test alone: they train, or start processes.
+# Of each place the smoke set, `-m 'not slow'`, takes one test alone: they train, or start processes.
+ONE_OF_ALL = (
+    "../docs",
+    "diagnosis/rules",
+    "observation/clients",
+    "observation/probes",
+    "report",
+    "trials",
+)
+# The same of each file in these places.
 ONE_OF_EACH = (
+    "catalogue/test_battery.py",
+    "catalogue/test_battery_blocks.py",
+    "catalogue/test_inspections_data.py",
+    "catalogue/test_inspections_networks.py",
     "cli",
     "data/test_shared_sets.py",
-    "diagnosis/rules",
     "diagnosis/test_planted.py",
-    "observation/clients",
+    "observation/test_regular.py",
     "observation/test_script.py",
-    "report/test_figures.py",
-    "report/test_html.py",
-    "report/test_watch_report.py",
+    "observation/test_watch.py",
     "run",
-    "trials",
     "training/test_eject.py",
+    "training/test_layout.py",
+    "training/test_rates.py",
+    "training/test_regularization.py",
     "training/test_resume.py",
+    "training/test_second_order.py",
 )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all but the first test of such a file as slow."""
-    places = tuple(TESTS / place for place in ONE_OF_EACH)
+    """Mark all but the first test of such a place as slow."""
+    whole = tuple((TESTS / place).resolve() for place in ONE_OF_ALL)
+    each = tuple(TESTS / place for place in ONE_OF_EACH)
     seen: set[Path] = set()
     for item in items:
-        if any(place in (item.path, *item.path.parents) for place in places):
-            if item.path in seen:
-                item.add_marker(pytest.mark.slow)
-            elif not item.get_closest_marker("slow"):
-                seen.add(item.path)
+        above = (item.path, *item.path.parents)
+        place = next((place for place in whole if place in above), None)
+        if place is None and any(place in above for place in each):
+            place = item.path
+        if place in seen:
+            item.add_marker(pytest.mark.slow)
+        elif place is not None and not item.get_closest_marker("slow"):
+            seen.add(place)
 
 
 @pytest.fixture(scope="session")

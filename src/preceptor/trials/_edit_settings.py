@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.diagnosis.structure import AFFINE
 from preceptor.errors import ModelError
-from preceptor.trials.change import Change
+from preceptor.trials.change import USUAL_RATES, Change
 from preceptor.trials.setup import Group, Setup
-
-OPTIMIZERS: Mapping[str, tuple[type, dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {"lr": 1e-3}),
-    "adamw": (torch.optim.AdamW, {"lr": 1e-3}),
-    "sgd": (torch.optim.SGD, {"lr": 1e-2, "momentum": 0.9}),
-}
-"""Optimizers that can take the place of others, with what they begin with: the old rate says nothing."""
 
 
 def option(setup: Setup, change: Change) -> Setup:
@@ -53,9 +45,9 @@ def schedule(setup: Setup, change: Change) -> Setup:
 
 def optimizer(setup: Setup, change: Change) -> Setup:
     """Step by another method, with its usual rate."""
-    kind, options = OPTIMIZERS[str(change.after)]
-    groups = tuple(Group(group.cells, options) for group in setup.groups)
-    return setup.but(kind=kind, groups=groups, rates=())
+    name, options = next(usual for usual in USUAL_RATES.items() if usual[0].lower() == change.after)
+    groups = tuple(Group(group.cells, dict(options)) for group in setup.groups)
+    return setup.but(kind=getattr(torch.optim, name), groups=groups, rates=())
 
 
 def init(setup: Setup, change: Change) -> Setup:

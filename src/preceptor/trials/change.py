@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from preceptor.errors import ConfigError, UnknownName
 
-__all__ = ["KINDS", "Action", "Change", "Kind"]
+__all__ = ["KINDS", "USUAL_RATES", "Action", "Change", "Kind"]
 
 Action = Literal["set", "replace", "insert", "remove"]
 
@@ -71,6 +71,13 @@ KINDS: Mapping[str, Kind] = {
     "batch_norm": Kind("remove", "batch normalisation left out"),
 }
 """Every edit that can be named, by id."""
+
+USUAL_RATES: Mapping[str, Mapping[str, float]] = {
+    "SGD": {"lr": 1e-2, "momentum": 0.9},
+    "Adam": {"lr": 1e-3},
+    "AdamW": {"lr": 1e-3},
+}
+"""Optimizers that can take the place of others, with what they begin with: the old rate says nothing."""
 
 
 @dataclass(frozen=True)

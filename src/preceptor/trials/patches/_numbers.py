@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from preceptor.trials._edit_settings import OPTIMIZERS
+from preceptor.trials.change import USUAL_RATES
 from preceptor.trials.patches._literals import number_text
 from preceptor.trials.patches._source import Edit, Unclear, name_of, only
 from preceptor.trials.patches._spot import Editor, Spot
@@ -19,8 +19,6 @@ _PLACES = {  # where the constructors take their arguments by position
     "Adagrad": ("params", "lr", "lr_decay", "weight_decay"),
 }
 _KEPT = {"params", "lr", "weight_decay"}
-_RATES = {kind.__name__: options for kind, options in OPTIMIZERS.values()}
-"""What an optimizer begins with that takes another one's place, whose rate says nothing about it."""
 
 
 def of_optimizer(name: str) -> Editor:
@@ -51,7 +49,7 @@ def optimizer(spot: Spot) -> list[Edit]:
     """Replace the optimizer by one of another kind, at its usual rate; other settings are left out."""
     source, call = spot.source, spot.optimizer
     kind, rate = (*spot.after, None)[:2] if isinstance(spot.after, tuple) else (spot.after, None)
-    new = only(name for name in _RATES if name.lower() == str(kind).lower())
+    new = only(name for name in USUAL_RATES if name.lower() == str(kind).lower())
     if name_of(call) == new or len(call.args) > 2 or _grouped(spot, call, "lr"):
         raise Unclear
     edits = [_renamed(spot, call, new)]
@@ -60,7 +58,7 @@ def optimizer(spot: Spot) -> list[Edit]:
             raise Unclear
         if keyword.arg not in ("params", "lr"):
             edits.append(source.drop(call, keyword))
-    settings = {**_RATES[new], **({} if rate is None else {"lr": rate})}
+    settings = {**USUAL_RATES[new], **({} if rate is None else {"lr": rate})}
     given = source.argument(call, "lr", 1)
     extra = [
         f"{name}={number_text(value)}" for name, value in settings.items() if name != "lr" or given is None
