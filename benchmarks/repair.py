@@ -49,6 +49,7 @@ from preceptor.trials.remedies import REMEDIES
 from preceptor.trials.setup import Setup, captured
 from preceptor.trials.trial import Trial
 from preceptor.trials.twin import Twin
+from preceptor.trials.yardstick import Yardstick
 
 SUSPECTED = ("learning-rate-too-high", "unscaled-inputs", "bad-initialization", "unsuitable-optimizer")
 FRESH = 1000  # seeds from here on are used by no trial
@@ -79,24 +80,28 @@ def judge(
     if setup is None or not outcome.trials:
         return row
     steps = outcome.trials[0].steps
-    made = sum(2 * trial.pairs * trial.steps for trial in outcome.trials)
     if alarms is None:
-        row["searched"] = searched(setup, steps, made, rng)
+        row["searched"] = searched(setup, steps, outcome.made, rng)
     row["holds"] = [holds(setup, trial) for trial in best]
     return row
 
 
 def holds(setup: Setup, trial: Trial) -> bool:
     """Whether a verified remedy is still better over the program's whole length."""
-    unchanged = setup
-    for change in trial.given:
-        unchanged = apply(change, unchanged)
-    changed = apply(trial.changes[0], unchanged)
+    change = trial.changes[0]
+    unchanged = _with(setup, trial.given)
+    changed = apply(change, unchanged)
     length = setup.steps
-    longer = trial.changes[0].after / trial.changes[0].before if trial.changes[0].kind == "epochs" else 1
+    longer = {
+        "epochs": lambda: change.after / change.before,
+        "batch_size": lambda: change.before / change.after,
+    }
+    factor = longer[change.kind]() if change.kind in longer else 1
+    by = Yardstick("loss") if trial.measure == "loss" else None
     try:
         pairs = [
-            (value(unchanged, seed, length), value(changed, seed, int(length * longer))) for seed in fresh(3)
+            (value(unchanged, seed, length, by), value(changed, seed, int(length * factor), by))
+            for seed in fresh(3)
         ]
     except Exception:  # noqa: BLE001 an operator that fails over the whole length
         return False
@@ -108,10 +113,10 @@ def fresh(count: int) -> Iterator[int]:
     return iter(range(FRESH, FRESH + count))
 
 
-def value(setup: Setup, seed: int, steps: int) -> float:
+def value(setup: Setup, seed: int, steps: int, by: Yardstick | None = None) -> float:
     twin = Twin(setup, seed)
     twin.train(steps)
-    return twin.judge()
+    return twin.judge(by)
 
 
 def searched(setup: Setup, steps: int, budget: int, rng: random.Random) -> bool:

@@ -41,9 +41,6 @@ HOSTS = {
     "updates-lost-to-rounding": "mlp, sgd",
 }
 
-# What no rule names in these programs yet.
-MISSED = {"class-imbalance"}
-
 QUICK = {"missing-zero-grad", "broadcast-in-loss", "unscaled-targets", "missing-backward"}
 FAMILIES = ["mlp", "cnn", "rnn", "transformer", "autoencoder", "regression"]
 
@@ -81,14 +78,8 @@ def test_healthy_programs_raise_no_alarm(name: str) -> None:
 
 
 def _causes() -> list[object]:
-    marks = {
-        cause: [
-            *([] if cause in QUICK else [pytest.mark.slow]),
-            *([pytest.mark.xfail(reason="no rule names it here", strict=False)] if cause in MISSED else []),
-        ]
-        for cause in dict.fromkeys(plant.cause for plant in PLANTS)
-    }
-    return [pytest.param(cause, marks=mark) for cause, mark in marks.items()]
+    causes = dict.fromkeys(plant.cause for plant in PLANTS)
+    return [pytest.param(cause, marks=() if cause in QUICK else pytest.mark.slow) for cause in causes]
 
 
 @pytest.mark.parametrize("cause", _causes())

@@ -59,12 +59,32 @@ PLANTED = {
     "weight-decay-too-strong": ("weight_decay", lambda: fit(m := mlp(), optimizer=sgd(m, 0.1, decay=1.0))),
     "loss-reduction": ("reduction", lambda: fit(m := mlp(1), total, optimizer=sgd(m, 0.1))),
     "bad-initialization": ("init", lambda: fit(zeros())),
+    "capacity-too-low": ("hidden", lambda: fit(m := bottle(), optimizer=adam(m, 0.03), steps=200)),
+    "unsuitable-batch-size": ("batch_size", lambda: fit(mlp(), size=512, steps=15)),
+    "overfitting": ("epochs", lambda: fit(m := mlp(), noisy, optimizer=adam(m, 0.03), steps=200, places=few)),
     "dropout-too-strong": ("dropout", lambda: fit(dropped(0.95), steps=120)),
 }
 
 
 def sgd(module, lr, decay=0.0):
     return torch.optim.SGD(module.parameters(), lr=lr, weight_decay=decay)
+
+
+def adam(module, lr):
+    return torch.optim.Adam(module.parameters(), lr=lr)
+
+
+def bottle():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 1), nn.ReLU(), nn.Linear(1, 3))
+
+
+def noisy(output, place):
+    return functional.cross_entropy(output, (LABELS[place] + place % 3) % 3)
+
+
+def few(number):
+    return (torch.arange(32) + 32 * number) % 96
 
 
 def total(output, place):
@@ -136,8 +156,8 @@ def test_faults_that_hide_one_another_are_removed_one_by_one() -> None:
 
 
 def test_what_helped_comes_before_what_did_not() -> None:
-    outcome = tried(PLANTED["learning-rate-too-high"][1](), "overfitting", "learning-rate-too-high")
-    assert [finding.cause for finding in outcome.findings] == ["learning-rate-too-high", "overfitting"]
+    outcome = tried(PLANTED["learning-rate-too-high"][1](), "bad-initialization", "learning-rate-too-high")
+    assert [finding.cause for finding in outcome.findings] == ["learning-rate-too-high", "bad-initialization"]
     assert outcome.findings[1].verification["improved"] is False
 
 

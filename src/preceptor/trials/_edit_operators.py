@@ -93,13 +93,13 @@ def _unit(name: str) -> Callable[[Tensor], Tensor]:
 
 def loss(setup: Setup, change: Change) -> Setup:
     """Minimise another loss."""
-    node = _loss_node(setup)
-    function = _NEW_LOSSES[str(change.after)]
-    edits: dict[int, Edit] = {node.index: lambda _f, args, kwargs: function(*_two(args, kwargs))}
+    yardstick = setup.yardstick
+    if yardstick.prediction < 0 or yardstick.target < 0:
+        raise ModelError("prediction and target were not found")
     if str(change.after) in ("cross_entropy", "binary_cross_entropy_with_logits"):
-        edits |= {n.index: identity for n in output_nodes(setup)}
-        setup = setup.but(yardstick=replace(setup.yardstick, threshold=0.0))
-    return setup.edited(edits)
+        setup = setup.edited({node.index: identity for node in output_nodes(setup)})
+        yardstick = replace(yardstick, threshold=0.0)
+    return setup.but(objective=_NEW_LOSSES[str(change.after)], yardstick=yardstick)
 
 
 def nonlinearity(setup: Setup, change: Change) -> Setup:
@@ -212,7 +212,9 @@ def output_nodes(setup: Setup) -> list[Node]:
     """Return the activations that come last before the loss, through what only rearranges."""
     made = {v.cell: node for node in setup.rerun.nodes for v in node.outputs}
     cells = [value.cell for node in setup.rerun.nodes if node.op in LOSSES for value in node.inputs[:1]]
-    if not cells and setup.rerun.loss.producer is not None:
+    if not cells and setup.yardstick.prediction >= 0:
+        cells = [setup.yardstick.prediction]
+    elif not cells and setup.rerun.loss.producer is not None:
         cells = [value.cell for value in setup.rerun.loss.producer.inputs]
     found, queue, seen = [], list(cells), set()
     while queue:
@@ -280,7 +282,15 @@ def _squares(prediction: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(prediction.reshape(-1), target.to(prediction.dtype).reshape(-1))
 
 
+def _of_probabilities(prediction: Tensor, target: Tensor) -> Tensor:
+    wanted = target.to(prediction.dtype).reshape(prediction.shape)
+    if bool(((wanted < 0) | (wanted > 1)).any()):
+        raise ModelError("targets are no probabilities")
+    return functional.binary_cross_entropy(prediction, wanted)
+
+
 _NEW_LOSSES = {
+    "binary_cross_entropy": _of_probabilities,
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy_with_logits": _binary,
     "mse_loss": _squares,

@@ -13,19 +13,22 @@ from preceptor.observation.observed import Observed
 from preceptor.trials.change import Change
 from preceptor.trials.edits import apply
 from preceptor.trials.remedies import RIVALS, remedies
-from preceptor.trials.setup import Setup, captured
+from preceptor.trials.setup import Setup, captured, quiet
 from preceptor.trials.trial import Trial
 from preceptor.trials.twin import Twin, seconds_per_step
+from preceptor.trials.yardstick import Yardstick
 
 __all__ = ["Bench", "Outcome", "try_remedies"]
 
 PAIRS, _FEW_PAIRS = 5, 3
 STEPS = 300
-_FEWEST_STEPS = 15
+_FEWEST_STEPS = 5
 _EXPECTED = 4  # trials that are made room for: most are over after two pairs
 _AGAIN = 3  # candidates of a cause that are tried once more beside another cause's remedy
 _SECONDS, _SHARE = 10.0, 0.2
 _ALARMS = ("critical", "warning")
+# What is seen in the curve of the loss is judged by it: classes may stay right while certainty goes wrong.
+_BY_LOSS = ("overfitting", "evaluation-mode-in-training", "too-few-epochs")
 
 
 @dataclass
@@ -38,12 +41,14 @@ class Outcome:
         trials: every trial, in order.
         notes: why something was not tried.
         seconds: what it took.
+        made: training steps of all twins together.
     """
 
     findings: list[Finding]
     trials: list[Trial] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    made: int = 0
 
 
 class Bench:
@@ -67,38 +72,43 @@ class Bench:
         self.per_step = seconds_per_step(setup)
         self.made = 0
         self.steps = max(_FEWEST_STEPS, min(STEPS, setup.steps or STEPS))
-        self._baseline: dict[tuple[tuple[Change, ...], int, int], float] = {}
+        self._baseline: dict[tuple[tuple[Change, ...], int, int, Yardstick], float] = {}
 
-    def plan(self, trials: int) -> bool:
-        """Shorten the trainings until so many trials fit; return whether they do."""
+    def plan(self, trials: int) -> None:
+        """Shorten the trainings until so many trials fit."""
         room = max(0.0, self.until - perf_counter()) / max(1, trials + 1) / _FEW_PAIRS
         self.steps = max(_FEWEST_STEPS, min(self.steps, int(room / max(self.per_step, 1e-6))))
+
+    @property
+    def fits(self) -> bool:
+        """Whether the fewest steps that show an effect take no more than the time that there is."""
         return self.steps * self.per_step * _FEW_PAIRS * 2 <= self.seconds * 2
 
-    def try_out(self, change: Change, given: tuple[Change, ...] = ()) -> Trial:
+    def try_out(self, change: Change, given: tuple[Change, ...] = (), *, by_loss: bool = False) -> Trial:
         """Train pairs of twins that differ by one change, and compare them.
 
         Arguments:
             change: what one twin has and the other has not.
             given: what both have.
+            by_loss: whether the loss is what is compared, where there is another measure too.
 
         Raises:
             ModelError: there is nothing that a change could be made to, or it does not fit.
         """
         unchanged = self._with(given)
         changed = apply(change, unchanged)
-        base = self._base(change)
-        steps = round(base * _longer(change))
+        base, steps = self._lengths(change, changed)
+        judged = (Yardstick("loss"),) * 2 if by_loss else (unchanged.yardstick, changed.yardstick)
         before, after = [], []
         for seed in range(PAIRS):
             if seed >= _FEW_PAIRS and perf_counter() > self.until:
                 break
-            before.append(self._value(unchanged, given, seed, base))
-            after.append(self._trained(changed, seed, steps))
-            if seed == 1 and not self._promising(before, after):
+            before.append(self._value(unchanged, given, seed, base, judged[0]))
+            after.append(self._trained(changed, seed, steps, judged[1]))
+            if seed == 1 and not _promising(before, after, judged[0].measure):
                 break
-        measure, on = self.setup.yardstick.measure, self._judged_on()
-        return Trial((change,), measure, tuple(before), tuple(after), base, on, given)
+        on = self._judged_on()
+        return Trial((change,), judged[0].measure, tuple(before), tuple(after), base, on, given)
 
     def _with(self, changes: tuple[Change, ...]) -> Setup:
         setup = self.setup
@@ -106,30 +116,44 @@ class Bench:
             setup = apply(change, setup)
         return setup
 
-    def _base(self, change: Change) -> int:
-        """How many steps the unchanged twin makes: as many as the program where just that is the question."""
-        if _longer(change) == 1:
-            return self.steps
-        needed = self.setup.steps * (1 + _longer(change)) * _FEW_PAIRS * self.per_step
-        if needed > self.until - perf_counter():
-            raise ModelError("a longer training takes too long to try")
-        return self.setup.steps
+    def _lengths(self, change: Change, changed: Setup) -> tuple[int, int]:
+        """How many steps the unchanged twin makes, and how many the changed one.
 
-    def _promising(self, before: list[float], after: list[float]) -> bool:
-        """Whether further pairs could show an improvement: not where one of the first two was worse."""
-        trial = Trial((Change("lr"),), self.setup.yardstick.measure, tuple(before), tuple(after), 1)
-        return all(difference > 0 for difference in trial.differences)
+        Where the length itself is changed, the first is as long as the program. Batches of another size are
+        compared after as many examples.
+        """
+        if change.kind == "epochs":
+            longer = float(change.after / change.before) if change.before else 1.0
+            steps = self.setup.steps
+            if steps * (1 + longer) * _FEW_PAIRS * self.per_step > self.until - perf_counter():
+                raise ModelError("a longer training takes too long to try")
+            return steps, round(steps * longer)
+        if change.kind == "batch_size":
+            return self._examples(int(change.after), changed)
+        if not self.fits:
+            raise ModelError(f"a step takes {self.per_step:.2g} s, too long for trials")
+        return self.steps, self.steps
 
-    def _value(self, setup: Setup, given: tuple[Change, ...], seed: int, steps: int) -> float:
-        key = given, seed, steps
+    def _examples(self, size: int, changed: Setup) -> tuple[int, int]:
+        rows = self.setup.rows
+        ratio = min(rows.size, rows.count) / size
+        both = self.per_step + ratio * seconds_per_step(changed)
+        room = max(0.0, self.until - perf_counter()) / _FEW_PAIRS
+        steps = min(self.steps, int(room / both))
+        if not steps:  # one step on a large batch can be held against many on small ones
+            raise ModelError(f"a step takes {self.per_step:.2g} s, too long for trials")
+        return steps, max(1, round(steps * ratio))
+
+    def _value(self, setup: Setup, given: tuple[Change, ...], seed: int, steps: int, by: Yardstick) -> float:
+        key = given, seed, steps, by
         if key not in self._baseline:
-            self._baseline[key] = self._trained(setup, seed, steps)
+            self._baseline[key] = self._trained(setup, seed, steps, by)
         return self._baseline[key]
 
-    def _trained(self, setup: Setup, seed: int, steps: int) -> float:
+    def _trained(self, setup: Setup, seed: int, steps: int, by: Yardstick) -> float:
         twin = Twin(setup, seed)
         self.made += twin.train(steps)
-        return twin.judge()
+        return twin.judge(by)
 
     def _judged_on(self) -> str:
         rows = self.setup.rows
@@ -138,8 +162,10 @@ class Bench:
         return "examples held out" if rows.splits else "the recorded examples"
 
 
-def _longer(change: Change) -> float:
-    return float(change.after / change.before) if change.kind == "epochs" and change.before else 1.0
+def _promising(before: list[float], after: list[float], measure: str) -> bool:
+    """Whether further pairs could show an improvement: not where one of the first two was worse."""
+    trial = Trial((Change("lr"),), measure, tuple(before), tuple(after), 1)
+    return all(difference > 0 for difference in trial.differences)
 
 
 def try_remedies(
@@ -166,10 +192,14 @@ def try_remedies(
         return outcome
     try:
         setup = captured(kept, seen)
-        if any(finding.cause == "data-not-shuffled" for finding in alarms):
+        causes = {finding.cause for finding in alarms}
+        if "data-not-shuffled" in causes:
             setup = setup.but(rows=setup.rows.but(recorded=True))
+        if "evaluation-mode-in-training" in causes:  # the steps that were kept may be from before the switch
+            setup = setup.edited(quiet(setup.rerun))
         bench = Bench(setup, max(_SECONDS, _SHARE * run_seconds))
         _try_all(bench, alarms, outcome)
+        outcome.made = bench.made
     except PreceptorError as error:
         outcome.notes.append(f"nothing was tried: {error.args[0].partition(chr(10))[0]}")
     except Exception as error:  # noqa: BLE001 the program's own operators, run anew: whatever they raise
@@ -184,23 +214,23 @@ def _try_all(bench: Bench, alarms: list[Finding], outcome: Outcome) -> None:
     if not count:
         outcome.notes.append("nothing was tried: no remedy of these causes can be tried on recorded steps")
         return
-    if not bench.plan(min(count, _EXPECTED)):
-        outcome.notes.append(f"nothing was tried: a step takes {bench.per_step:.2g} s, too long for trials")
-        return
-    tried = {cause: _first_that_helps(bench, changes, outcome) for cause, changes in wanted.items()}
+    bench.plan(min(count, _EXPECTED))
+    tried = {cause: _first_that_helps(bench, cause, changes, outcome) for cause, changes in wanted.items()}
     if sum(bool(changes) for changes in wanted.values()) > 1:
         _together(bench, wanted, tried, outcome)
+    if not outcome.trials and not bench.fits:
+        outcome.notes.append(f"nothing was tried: a step takes {bench.per_step:.2g} s, too long for trials")
     told_apart = [_rival(bench, finding, tried, outcome) for finding in alarms]
     outcome.findings = _ranked([*outcome.findings, *filter(None, told_apart)], tried)
 
 
-def _first_that_helps(bench: Bench, changes: list[Change], outcome: Outcome) -> list[Trial]:
+def _first_that_helps(bench: Bench, cause: str, changes: list[Change], outcome: Outcome) -> list[Trial]:
     trials: list[Trial] = []
     for change in changes:
         if perf_counter() > bench.until:
             outcome.notes.append("time for trials ran out")
             break
-        trial = _tried(bench, change, (), outcome)
+        trial = _tried(bench, cause, change, (), outcome)
         if trial is not None:
             trials.append(trial)
             if trial.improved:
@@ -208,11 +238,16 @@ def _first_that_helps(bench: Bench, changes: list[Change], outcome: Outcome) -> 
     return trials
 
 
-def _tried(bench: Bench, change: Change, given: tuple[Change, ...], outcome: Outcome) -> Trial | None:
-    if any((trial.changes, trial.given) == ((change,), given) for trial in outcome.trials):
-        return None
+def _tried(
+    bench: Bench, cause: str, change: Change, given: tuple[Change, ...], outcome: Outcome
+) -> Trial | None:
+    by_loss = cause in _BY_LOSS or bench.setup.yardstick.measure == "loss"
+    wanted = ((change,), given, by_loss)
+    for trial in outcome.trials:
+        if (trial.changes, trial.given, trial.measure == "loss") == wanted:
+            return trial
     try:
-        trial = bench.try_out(change, given)
+        trial = bench.try_out(change, given, by_loss=by_loss)
     except PreceptorError:
         return None
     except Exception as error:  # noqa: BLE001 an operator that does not take what the change makes of it
@@ -232,7 +267,7 @@ def _together(
             if perf_counter() > bench.until:
                 return
             beside = tuple(other for other in given if other.kind != change.kind)
-            trial = _tried(bench, change, beside, outcome)
+            trial = _tried(bench, cause, change, beside, outcome)
             if trial is not None:
                 tried[cause].append(trial)
                 if trial.improved:
@@ -249,7 +284,7 @@ def _rival(bench: Bench, finding: Finding, tried: dict[str, list[Trial]], outcom
         if cause in tried or perf_counter() > bench.until:
             continue
         rival = Finding(cause, finding.severity, f"What looks like {finding.cause} goes away otherwise.")
-        tried[cause] = _first_that_helps(bench, remedies(rival, bench.setup)[:_AGAIN], outcome)
+        tried[cause] = _first_that_helps(bench, cause, remedies(rival, bench.setup)[:_AGAIN], outcome)
         if _helped(tried[cause]):
             return rival.but(
                 confidence=finding.confidence,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from preceptor.errors import ModelError
 from preceptor.trials import _edit_operators as operators
 from preceptor.trials import _edit_settings as settings
+from preceptor.trials import _edit_width as width
 from preceptor.trials.change import Change
 from preceptor.trials.setup import Setup
 
@@ -34,6 +35,7 @@ _APPLY: Mapping[str, Callable[[Setup, Change], Setup]] = {
     "epochs": settings.longer,
     "dropout": operators.dropout,
     "axis": operators.axis,
+    "hidden": width.hidden,
     "schedule": settings.schedule,
     "optimizer": settings.optimizer,
     "activation": operators.activation,

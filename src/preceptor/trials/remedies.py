@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from preceptor.diagnosis.finding import Finding
 from preceptor.trials._edit_operators import output_nodes
+from preceptor.trials._edit_width import narrowest
 from preceptor.trials.change import Change
 from preceptor.trials.setup import Setup
 
@@ -86,6 +87,8 @@ def _loss(setup: Setup) -> Iterable[Change]:
         yield Change("loss", _loss_name(setup), "binary_cross_entropy_with_logits")
     elif setup.yardstick.measure == "explained":
         yield Change("loss", _loss_name(setup), "mse_loss")
+        if any(node.op.rstrip("_") == "sigmoid" for node in output_nodes(setup)):
+            yield Change("loss", _loss_name(setup), "binary_cross_entropy")
 
 
 def _loss_name(setup: Setup) -> str:
@@ -104,6 +107,12 @@ def _clip(setup: Setup) -> Iterable[Change]:
     yield from list(_lower(setup))[:2]
 
 
+def _wider(setup: Setup) -> Iterable[Change]:
+    width = narrowest(setup)
+    if width is not None:
+        yield from (Change("hidden", width, max(least, by * width)) for by, least in ((4, 8), (16, 64)))
+
+
 def _reduction(setup: Setup) -> Iterable[Change]:
     if setup.accumulate > 1:
         yield Change("reduction", f"sum over batches ({setup.accumulate})", "mean")
@@ -116,6 +125,7 @@ def _decay(setup: Setup) -> Iterable[Change]:
 
 
 def _regularized(setup: Setup) -> Iterable[Change]:
+    yield from (Change("epochs", setup.steps, max(1, setup.steps // by)) for by in (3, 10))
     if setup.option("weight_decay") is not None:
         yield Change("weight_decay", setup.option("weight_decay"), _LOOSE)
     yield Change("dropout", _rate(setup), 0.5)
@@ -158,7 +168,7 @@ REMEDIES: Mapping[str, Callable[[Setup], Iterable[Change]]] = {
     "loss-mismatch": _loss,
     "probabilities-as-logits": _only("softmax", "softmax"),
     "logits-as-probabilities": _labels_as_logits,
-    "broadcast-in-loss": _only("flatten_prediction"),
+    "broadcast-in-loss": lambda setup: [Change("flatten_prediction"), *_loss(setup)],
     "wrong-softmax-dim": lambda setup: [Change("axis", "the program's", axis) for axis in (-1, 1, -2)],
     "unscaled-inputs": _scale,
     "unscaled-targets": _only("standardize_targets"),
@@ -173,6 +183,7 @@ REMEDIES: Mapping[str, Callable[[Setup], Iterable[Change]]] = {
     "evaluation-mode-in-training": _only("train_mode"),
     "scheduler-misuse": _only("schedule", "the program's", "constant"),
     "weight-decay-too-strong": _decay,
+    "capacity-too-low": _wider,
     "dropout-too-strong": lambda setup: [Change("dropout", _rate(setup), rate) for rate in (0.2, 0.0)],
     "batch-norm-small-batch": lambda setup: [*_batches(setup), Change("batch_norm")],
     "missing-gradient-clipping": _clip,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,6 +55,7 @@ class Setup:
         accumulate: backward passes to one step.
         max_grad_norm: at which gradients are clipped.
         scale: what the loss is multiplied by.
+        objective: what is minimised in the place of the recorded loss, given prediction and target.
         rates: the learning rate at each step, relative to the first, where it changes.
     """
 
@@ -72,6 +73,7 @@ class Setup:
     accumulate: int = 1
     max_grad_norm: float | None = None
     scale: float = 1.0
+    objective: Callable[[Tensor, Tensor], Tensor] | None = None
     rates: tuple[tuple[int, float], ...] = ()
 
     def but(self, **changes: Any) -> Setup:

@@ -124,7 +124,7 @@ class Trial:
         measure = MEASURES[self.measure]
         on = f" on {self.judged_on}" if self.judged_on else ""
         before, after = (f"{_middle(values):.3g}" for values in (self.baseline, self.changed))
-        return f"{what}: {measure.name}{on} after {self.steps:,} steps {before} → {after} ({self._said()})"
+        return f"{what}: {measure.name}{on} after {_count(self.steps)} {before} → {after} ({self._said()})"
 
     def _said(self) -> str:
         better = sum(difference > 0 for difference in self.differences)
@@ -188,6 +188,10 @@ def _share(before: float, after: float) -> float:
 
 def _joined(changes: tuple[Change, ...]) -> str:
     return " and ".join(str(change) for change in changes)
+
+
+def _count(steps: int) -> str:
+    return f"{steps:,} step" + ("" if steps == 1 else "s")
 
 
 def _middle(values: tuple[float, ...]) -> float:

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from preceptor.observation.rerun import undisturbed
 from preceptor.trials.setup import Group, Setup, quiet
+from preceptor.trials.yardstick import Yardstick
 
 __all__ = ["Twin", "seconds_per_step"]
 
+_TIMED, _TIME_TO_MEASURE = 5, 0.1  # steps; seconds
 _LATE = 5  # steps in a row without a finite loss, after which it cannot come back
 
 
@@ -54,9 +56,10 @@ class Twin:
                 made += 1
         return made
 
-    def judge(self) -> float:
-        """Return the value of the yardstick on examples that were held out, without dropout."""
+    def judge(self, yardstick: Yardstick | None = None) -> float:
+        """Return the value of a yardstick, the training's own if none is given, on what was held out."""
         setup = self.setup
+        yardstick = yardstick or setup.yardstick
         edits = {**setup.edits, **quiet(setup.rerun)}
         pairs: list[tuple[Tensor, Tensor]] = []
         losses: list[float] = []
@@ -65,9 +68,9 @@ class Twin:
                 cells: dict[int, Tensor] = {}
                 loss = setup.rerun.run(self.parameters, batch, edits=edits, environment=cells)
                 losses.append(float(loss) * setup.scale)
-                if setup.yardstick.measure != "loss":
-                    pairs.append((cells[setup.yardstick.prediction], cells[setup.yardstick.target]))
-        return setup.yardstick.read(pairs, losses)
+                if yardstick.measure != "loss":
+                    pairs.append((cells[yardstick.prediction], cells[yardstick.target]))
+        return yardstick.read(pairs, losses)
 
     def _step(self, step: int) -> None:
         optimizer, setup = self.optimizer, self.setup
@@ -89,7 +92,7 @@ class Twin:
             self.optimizer.zero_grad()
         total = torch.zeros(())
         for batch in batches:
-            loss = self.setup.rerun.run(self.parameters, batch, edits=self.setup.edits) * self.setup.scale
+            loss = self._loss(batch)
             if loss.requires_grad:
                 torch.autograd.backward(loss)
             total = loss.detach()
@@ -99,17 +102,25 @@ class Twin:
             torch.nn.utils.clip_grad_norm_(held, self.setup.max_grad_norm)
         return total
 
+    def _loss(self, batch: dict[int, Tensor]) -> Tensor:
+        setup, cells = self.setup, dict[int, Tensor]()
+        loss = setup.rerun.run(self.parameters, batch, edits=setup.edits, environment=cells)
+        if setup.objective is not None:
+            loss = setup.objective(cells[setup.yardstick.prediction], cells[setup.yardstick.target])
+        return loss * setup.scale
+
     def _hopeless(self) -> bool:
         return len(self.losses) >= _LATE and not any(map(math.isfinite, self.losses[-_LATE:]))
 
 
 def seconds_per_step(setup: Setup) -> float:
-    """Return what a step takes."""
+    """Return what a step takes, from few steps where they are slow."""
     twin = Twin(setup, seed=0)
-    twin.train(2)
-    start = perf_counter()
-    made = twin.train(5)
-    return (perf_counter() - start) / max(1, made)
+    twin.train(1)
+    made, start = 0, perf_counter()
+    while made < _TIMED and (not made or perf_counter() - start < _TIME_TO_MEASURE):
+        made += twin.train(1) or _TIMED
+    return (perf_counter() - start) / made
 
 
 @contextmanager

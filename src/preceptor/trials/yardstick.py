@@ -98,12 +98,20 @@ def _measure(prediction: Tensor, target: Tensor) -> str:
     if not target.is_floating_point() and prediction.ndim == target.ndim + 1:
         fits = prediction.shape[:1] + prediction.shape[2:] == target.shape
         return "accuracy" if fits else "loss"
+    if _in_a_column(prediction, target):
+        return "accuracy"
     if prediction.numel() != target.numel() or not prediction.numel():
         return "loss"
     values = target.detach().double()
     if bool(((values == 0) | (values == 1)).all()) and _is_classes(values):
         return "accuracy"
     return "explained"
+
+
+def _in_a_column(prediction: Tensor, target: Tensor) -> bool:
+    """Whether targets are class numbers in a column (N, 1) beside scores (N, C)."""
+    column = prediction.ndim == 2 and prediction.shape[1] > 1 and target.shape == (len(prediction), 1)
+    return column and not target.is_floating_point()
 
 
 def _is_classes(values: Tensor) -> bool:
@@ -113,6 +121,8 @@ def _is_classes(values: Tensor) -> bool:
 
 
 def _right(prediction: Tensor, target: Tensor, threshold: float) -> Tensor:
+    if _in_a_column(prediction, target):
+        target = target[:, 0]
     if prediction.ndim == target.ndim + 1 and not target.is_floating_point():
         finite = torch.isfinite(prediction).all(1)
         return ((prediction.argmax(1) == target) & finite).reshape(-1)
