@@ -7,13 +7,14 @@ import json
 import math
 import os
 import threading
+from itertools import islice
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.overrides import _get_current_function_mode_stack
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from preceptor.errors import ConfigError, UnknownName
 from preceptor.observation._listener import HOOKS
@@ -202,6 +203,8 @@ def test_an_error_of_ours_never_reaches_the_program_and_is_told_once(
             nn.Linear(1, 1).state_dict()
         elif hook == "saved":
             torch.save({}, io.BytesIO())
+        elif hook == "counted":
+            assert len(DataLoader([1, 2, 3], batch_size=2)) == 2
     expected = [] if hook == "host_sync" else [f"an error within {hook}: RuntimeError: ours"]
     assert [note for note in watch.notes if "error" in note] == expected
     assert _get_current_function_mode_stack() == []
@@ -333,6 +336,23 @@ def test_loaders_made_anew_in_each_epoch_are_one_phase() -> None:
                     functional.cross_entropy(net(x), y)
     assert len(watch.record.facts["loaders"]) == 2
     assert len(watch.record.signal("loss", phase="evaluation")) == 3
+
+
+def test_a_loader_of_an_endless_stream_has_no_length() -> None:
+    class Stream(IterableDataset):
+        def __iter__(self):
+            while True:
+                yield torch.randn(6), torch.randn(1)
+
+    net = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with Watch() as watch:
+        for x, y in islice(DataLoader(Stream(), batch_size=8), 5):
+            optimizer.zero_grad()
+            functional.mse_loss(net(x), y).backward()
+            optimizer.step()
+    assert watch.notes == []
+    assert [event.kind for event in watch.observed.protocol.typical()].count("batch") == 1
 
 
 def test_an_evaluation_that_computes_no_loss_counts() -> None:

@@ -34,6 +34,12 @@ class _Iteration:
     iterator: weakref.ref[Any]
     batches: int = 0
 
+    @property
+    def subject(self) -> Any:
+        """The loader, or its label once it is gone; never asked for its truth, which may want a length."""
+        loader = self.loader()
+        return self.label if loader is None else loader
+
 
 class Around(Listener):
     """Notes those calls, and knows from which loader the latest batch came."""
@@ -123,12 +129,12 @@ class Around(Listener):
         if known is not None:
             known.batches += 1
             self._loader = known.label
-            self.protocol.note("batch", known.loader() or known.label, 0, frame)
+            self.protocol.note("batch", known.subject, 0, frame)
 
     def loader_ended(self, iterator: Any, frame: types.FrameType) -> None:
         known = self._loaders.pop(id(iterator), None)
         if known is not None:
-            self.protocol.note("epoch_end", known.loader() or known.label, 0, frame)
+            self.protocol.note("epoch_end", known.subject, 0, frame)
             self._longest[known.label] = known.batches
             self.steps.epochs += known.label == self._training_loader
 

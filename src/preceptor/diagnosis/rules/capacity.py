@@ -17,7 +17,7 @@ from preceptor.observation.graph import Node
 __all__ = ["too_little_capacity"]
 
 _NARROW, _FEW_UNITS, _TINY = 8, 16, 3
-_PER_WEIGHT = 50
+_PER_WEIGHT = 25
 _LEFT, _LEFT_BEHIND_A_NECK = 0.4, 0.25
 _SURE, _CREEP, _MORE = 3.0, 0.01, 0.15
 _DRAWN = (2, 3)  # axes of a picture
@@ -32,7 +32,7 @@ def too_little_capacity(case: Case) -> Iterator[Finding]:
     a constant prediction) is left. Explained by (a) a bottleneck: all that is predicted for a sample passes
     through b numbers, b at most an eighth of the numbers that are read; and b at most an eighth of the m ≥ 8
     that are predicted, r ≥ 0.25, or 2b < m, b ≤ 16, r ≥ 0.4: predictions vary in b dimensions only. (b) p
-    parameters, hidden layers of 16 units at most, for n ≥ 50 p distinct samples, r ≥ 0.4: a larger net would
+    parameters, hidden layers of 16 units at most, for n ≥ 25 p distinct samples, r ≥ 0.4: a larger net would
     cost nothing in variance (of the order p/n); the loss must still creep (3 standard errors, 1 % of it to
     gain), as it does not at a floor of noise, unless 3 units are all. Not for linear models, which are meant
     to be small; a code of two or three numbers from which the input is made again is meant to be drawn, and
