@@ -7,15 +7,16 @@
     python benchmarks/watch.py --events                   # microseconds that a step costs between looks
 
 Each program of `_watched.py` runs for a fixed number of steps, some --seconds of CPU time, on one thread:
-unwatched, watched at each level, and under torch's anomaly mode, in turns. The watch's own start and stop,
-its early looks and its graphs are within what is timed: a short chunk shows a cost that a longer training
-does not have. A program must reach the same mean loss to the last bit at every level, or the benchmark stops.
+unwatched, watched at each level, and under torch's anomaly mode, in processes that take turns of a tenth of
+a second on one core (`_lockstep.py`). The watch's own start and stop, its early looks and its graphs are
+within what is timed: a short run shows a cost that a longer training does not have. A program must reach the
+same mean loss to the last bit at every level, or the benchmark stops.
 
 Memory that is freed stays with the process (glibc's thresholds are set so): else chance decides how much of
 it is given back and fetched again, which is up to a fifth of the time of one and the same program.
 
-Columns: milliseconds of CPU a step, unwatched; CPU time relative to unwatched, the median over rounds of
-paired ratios with its quartiles; megabytes that record and graphs held at most, at any level measured.
+Columns: milliseconds of CPU a step, unwatched; CPU time relative to unwatched, the median over rounds with
+the least and the largest; megabytes that record and graphs held at most, at any level measured.
 Anchors are other tools: they are given a third of the steps, and one that a program defeats is marked –.
 
 Then, for one program in processes of its own: the peak of resident memory, watched less unwatched.
@@ -24,7 +25,6 @@ Then, for one program in processes of its own: the peak of resident memory, watc
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import platform
 import statistics
@@ -33,8 +33,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,45 +41,14 @@ from typing import Any
 import torch
 
 from _anchors import ANCHORS, available
-from _measure import Clock, Ratio, Timing, interleave, ratio, settled
+from _lockstep import keep_memory, lockstep
+from _measure import settled
 from _watched import PROGRAMS
 from preceptor.observation.watch import LEVELS, Watch
 
 MEGABYTE = 1 << 20
 NO_LOOKS = 1e-9  # a budget that affords no look beyond the early ones
 EARLY_STEPS = 200  # more than the steps at which every watch looks
-
-
-@dataclass
-class Chunk:
-    """So many steps of a program within a context; the first turn is short, to warm up."""
-
-    program: Callable[[int], float]
-    steps: int
-    within: Callable[[], Any] = nullcontext
-    turns: int = 0
-    losses: set[float] = field(default_factory=set)
-    held: int = 0
-
-    def __call__(self, clock: Clock) -> None:
-        steps = self.steps if self.turns else max(5, self.steps // 10)
-        clock.tick()
-        with self.within() as watch:
-            loss = self.program(steps)
-        clock.tick()
-        if self.turns:
-            self.losses.add(loss)
-        self.turns += 1
-        if isinstance(watch, Watch):
-            self.held = max(self.held, held_by(watch))
-
-
-def held_by(watch: Watch) -> int:
-    """Return the bytes of the record and of all tensors that the graphs keep, each memory once."""
-    tensors = [leaf.tensor for graph in watch.graphs.values() for leaf in graph.stored.values()]
-    tensors += [bits for graph in watch.graphs.values() for bits in graph.loss_bits.values()]
-    storages = [t.untyped_storage() for t in tensors if t is not None]
-    return watch.record.nbytes + sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
 
 def steps_for(program: Callable[[int], float], seconds: float) -> int:
@@ -98,34 +66,26 @@ def steps_for(program: Callable[[int], float], seconds: float) -> int:
 
 def compare(name: str, levels: list[str], anchors: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """Time one program unwatched, at each level and under each anchor."""
-    program = PROGRAMS[name]
-    steps = steps_for(program, seconds)
-    chunks = {"plain": Chunk(program, steps)}
-    chunks |= {level: Chunk(program, steps, partial(Watch, level)) for level in levels}
-    chunks |= {anchor: Chunk(program, max(10, steps // 3), ANCHORS[anchor][1]) for anchor in anchors}
-    failed = {anchor for anchor in anchors if not _works(chunks[anchor])}
-    timings, _ = interleave({n: c for n, c in chunks.items() if n not in failed}, rounds)
+    steps = steps_for(PROGRAMS[name], seconds)
+    asked = {"plain": steps, **dict.fromkeys(levels, steps), **dict.fromkeys(anchors, max(10, steps // 3))}
+    turns = [lockstep(name, asked) for _ in range(rounds)]
     for level in levels:
-        if chunks[level].losses != chunks["plain"].losses:
-            raise RuntimeError(f"{name} reaches another loss when watched: {chunks[level].losses}")
-    per_step = {
-        n: [Timing(t.cpu / chunks[n].steps, t.wall / chunks[n].steps) for t in ts]
-        for n, ts in timings.items()
-    }
+        losses = [(turn[level]["loss"], turn["plain"]["loss"]) for turn in turns]
+        if any(watched != plain for watched, plain in losses):
+            raise RuntimeError(f"{name} reaches another loss when watched: {losses}")
+    done = [column for column in asked if all(column in turn for turn in turns)]
+    cpu = {column: [turn[column]["cpu"] / asked[column] for turn in turns] for column in done}
     return {
         "steps": steps,
-        "ms_per_step": statistics.median(t.cpu for t in per_step["plain"]) * 1e3,
-        "ratios": {n: asdict(ratio(ts, per_step["plain"])) for n, ts in per_step.items() if n != "plain"},
-        "held_bytes": {level: chunks[level].held for level in levels},
+        "ms_per_step": statistics.median(cpu["plain"]) * 1e3,
+        "ratios": {column: _ratio(cpu[column], cpu["plain"]) for column in done if column != "plain"},
+        "held_bytes": {level: max(turn[level]["held"] for turn in turns) for level in levels},
     }
 
 
-def _works(chunk: Chunk) -> bool:
-    try:
-        replace(chunk)(Clock())
-    except Exception:  # noqa: BLE001 other people's tools fail in many ways
-        return False
-    return True
+def _ratio(watched: list[float], plain: list[float]) -> dict[str, float]:
+    found = sorted(a / b for a, b in zip(watched, plain, strict=True))
+    return {"cpu": statistics.median(found), "low": found[0], "high": found[-1]}
 
 
 def events(level: str, rounds: int, seconds: float) -> dict[str, float]:
@@ -176,13 +136,13 @@ def show(name: str, report: dict[str, Any], columns: list[str]) -> None:
     cells = [f"{report['ms_per_step']:>9.2f}"]
     for column in columns:
         found = report["ratios"].get(column)
-        cells.append(f"{_text(Ratio(**found)) if found else '–':>22}")
+        cells.append(f"{_text(found) if found else '–':>22}")
     held = max(report["held_bytes"].values(), default=0)
     print(f"{name:<13}" + "".join(cells) + f"{held / MEGABYTE:>9.1f}", flush=True)
 
 
-def _text(found: Ratio) -> str:
-    return f"{found.cpu:.3f} ({found.low:.2f}–{found.high:.2f})"
+def _text(found: dict[str, float]) -> str:
+    return f"{found['cpu']:.3f} ({found['low']:.2f}–{found['high']:.2f})"
 
 
 def show_median(reports: dict[str, dict[str, Any]], columns: list[str]) -> None:
@@ -191,14 +151,6 @@ def show_median(reports: dict[str, dict[str, Any]], columns: list[str]) -> None:
         found = [r["ratios"][column]["cpu"] for r in reports.values() if column in r["ratios"]]
         cells.append(f"{f'{statistics.median(found):.3f}' if found else '–':>22}")
     print(f"{'median':<13}{'':>9}" + "".join(cells), flush=True)
-
-
-def _keep_memory() -> None:
-    """Let malloc neither give freed memory back nor map large blocks apart, where there is glibc."""
-    with suppress(AttributeError, OSError):
-        library = ctypes.CDLL(None)
-        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            library.mallopt(parameter, 1 << 30)
 
 
 def _count(text: str) -> int:
@@ -239,7 +191,7 @@ def main() -> None:
     arguments = _arguments()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    _keep_memory()
+    keep_memory()
     if arguments.peak_of:
         name, level, steps = arguments.peak_of
         print(_own_peak(name, level, int(steps)))
