@@ -81,7 +81,7 @@ def keep_memory() -> None:
 
 
 def alone(name: str, column: str, steps: int) -> dict[str, Any]:
-    """Warm up, stop until the parent goes on, run; return CPU seconds, mean loss and bytes held."""
+    """Warm up, stop until the parent goes on, run; return CPU seconds."""
     import torch
 
     from _measure import settled
@@ -95,10 +95,10 @@ def alone(name: str, column: str, steps: int) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGSTOP)
     with settled():
         start = time.process_time()
-        with within() as watch:
-            loss = program(steps)
+        with within():
+            program(steps)
         spent = time.process_time() - start
-    return {"cpu": spent, "steps": steps, "loss": float(loss), "held": held_by(watch)}
+    return {"cpu": spent, "steps": steps}
 
 
 def _context(column: str) -> Callable[[], Any]:
@@ -108,16 +108,6 @@ def _context(column: str) -> Callable[[], Any]:
     if column == "plain":
         return nullcontext
     return ANCHORS[column][1] if column in ANCHORS else partial(Watch, column)
-
-
-def held_by(watch: Any) -> int:
-    """Return the bytes of a watch's record and of all tensors that its graphs keep, each memory once."""
-    if not hasattr(watch, "graphs"):
-        return 0
-    tensors = [leaf.tensor for graph in watch.graphs.values() for leaf in graph.stored.values()]
-    tensors += [bits for graph in watch.graphs.values() for bits in graph.loss_bits.values()]
-    storages = [t.untyped_storage() for t in tensors if t is not None]
-    return int(watch.record.nbytes) + sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
 
 if __name__ == "__main__":

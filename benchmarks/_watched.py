@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-__all__ = ["PROGRAMS"]
+__all__ = ["PROGRAMS", "between"]
 
 Program = Callable[[int], float]
 
 PROGRAMS: dict[str, Program] = {}
+between: list[Callable[[], None]] = []
+"""What a benchmark wants to be called between two steps."""
 
 
 def program(function: Program) -> Program:
@@ -37,6 +39,8 @@ def batches(loader: Iterable[Any], steps: int) -> Iterator[Any]:
         for batch in loader:
             if given == steps:
                 return
+            for call in between:
+                call()
             yield batch
             given += 1
 

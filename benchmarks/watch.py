@@ -1,23 +1,23 @@
-"""What a watch costs: CPU time of training programs with and without it, all in one run.
+"""What a watch costs: CPU time of training programs with it and without it.
 
-    python benchmarks/watch.py                            # everything; some fifteen minutes on one core
-    python benchmarks/watch.py --seconds 8 --rounds 7     # steadier
-    python benchmarks/watch.py --only mlp --levels standard --rounds 15 --json watch.json
+    python benchmarks/watch.py                            # everything; some ten minutes on one core
+    python benchmarks/watch.py --seconds 60               # steadier
+    python benchmarks/watch.py --only mlp --levels standard --json watch.json
     python benchmarks/watch.py --anchors torchmortem --anchors torch-audit@10
     python benchmarks/watch.py --events                   # microseconds that a step costs between looks
 
-Each program of `_watched.py` runs for a fixed number of steps, some --seconds of CPU time, on one thread:
-unwatched, watched at each level, and under torch's anomaly mode, in processes that take turns of a tenth of
-a second on one core (`_lockstep.py`). The watch's own start and stop, its early looks and its graphs are
-within what is timed: a short run shows a cost that a longer training does not have. A program must reach the
-same mean loss to the last bit at every level, or the benchmark stops.
+Each program of `_watched.py` runs on one thread, and within one run the watch looks and looks away by turns
+(`_toggled.py`): what the machine does else, and where memory happens to lie, which is several percent from
+run to run, falls on both alike. Columns: milliseconds of CPU a step, unwatched; for each level the CPU time
+of watched steps relative to the others, looks included, with its standard error; the same for a whole
+training that takes a minute, its beginning included, when every call is heard and looks are frequent;
+megabytes that record and graphs held at most.
+
+Anchors are other tools, and torch's anomaly mode: they run in processes that take turns of a tenth of a
+second on one core with an unwatched one (`_lockstep.py`). One that a program defeats is marked –.
 
 Memory that is freed stays with the process (glibc's thresholds are set so): else chance decides how much of
 it is given back and fetched again, which is up to a fifth of the time of one and the same program.
-
-Columns: milliseconds of CPU a step, unwatched; CPU time relative to unwatched, the median over rounds with
-the least and the largest; megabytes that record and graphs held at most, at any level measured.
-Anchors are other tools: they are given a third of the steps, and one that a program defeats is marked –.
 
 Then, for one program in processes of its own: the peak of resident memory, watched less unwatched.
 """
@@ -34,6 +34,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ import torch
 from _anchors import ANCHORS, available
 from _lockstep import keep_memory, lockstep
 from _measure import settled
+from _toggled import toggled
 from _watched import PROGRAMS
 from preceptor.observation.watch import LEVELS, Watch
 
@@ -64,28 +66,23 @@ def steps_for(program: Callable[[int], float], seconds: float) -> int:
         steps *= 3
 
 
-def compare(name: str, levels: list[str], anchors: list[str], rounds: int, seconds: float) -> dict[str, Any]:
-    """Time one program unwatched, at each level and under each anchor."""
+def compare(name: str, levels: list[str], anchors: list[str], seconds: float) -> dict[str, Any]:
+    """Time one program, watched at each level by turns, and under each anchor."""
     steps = steps_for(PROGRAMS[name], seconds)
-    asked = {"plain": steps, **dict.fromkeys(levels, steps), **dict.fromkeys(anchors, max(10, steps // 3))}
-    turns = [lockstep(name, asked) for _ in range(rounds)]
-    for level in levels:
-        losses = [(turn[level]["loss"], turn["plain"]["loss"]) for turn in turns]
-        if any(watched != plain for watched, plain in losses):
-            raise RuntimeError(f"{name} reaches another loss when watched: {losses}")
-    done = [column for column in asked if all(column in turn for turn in turns)]
-    cpu = {column: [turn[column]["cpu"] / asked[column] for turn in turns] for column in done}
+    added = {level: toggled(name, level, seconds, seconds / steps) for level in levels}
+    found: dict[str, float] = {}
+    if anchors:
+        fewer = max(10, steps // 6)
+        said = lockstep(name, dict.fromkeys(("plain", *anchors), fewer))
+        found = {anchor: said[anchor]["cpu"] / said["plain"]["cpu"] for anchor in anchors if anchor in said}
     return {
         "steps": steps,
-        "ms_per_step": statistics.median(cpu["plain"]) * 1e3,
-        "ratios": {column: _ratio(cpu[column], cpu["plain"]) for column in done if column != "plain"},
-        "held_bytes": {level: max(turn[level]["held"] for turn in turns) for level in levels},
+        "ms_per_step": statistics.median(a.step for a in added.values()) * 1e3
+        if added
+        else seconds / steps * 1e3,
+        "levels": {level: {**asdict(a), "minute": a.within(60.0)} for level, a in added.items()},
+        "anchors": found,
     }
-
-
-def _ratio(watched: list[float], plain: list[float]) -> dict[str, float]:
-    found = sorted(a / b for a, b in zip(watched, plain, strict=True))
-    return {"cpu": statistics.median(found), "low": found[0], "high": found[-1]}
 
 
 def events(level: str, rounds: int, seconds: float) -> dict[str, float]:
@@ -135,21 +132,27 @@ def _own_peak(name: str, level: str, steps: int) -> int:
 def show(name: str, report: dict[str, Any], columns: list[str]) -> None:
     cells = [f"{report['ms_per_step']:>9.2f}"]
     for column in columns:
-        found = report["ratios"].get(column)
-        cells.append(f"{_text(found) if found else '–':>22}")
-    held = max(report["held_bytes"].values(), default=0)
+        if found := report["levels"].get(column):
+            cells.append(f"{found['steady']:>10.3f} ± {found['error']:.3f}{found['minute']:>9.3f}")
+        else:
+            ratio = report["anchors"].get(column)
+            cells.append(f"{f'{ratio:.2f}' if ratio else '–':>18}")
+    held = max((level["held"] for level in report["levels"].values()), default=0)
     print(f"{name:<13}" + "".join(cells) + f"{held / MEGABYTE:>9.1f}", flush=True)
-
-
-def _text(found: dict[str, float]) -> str:
-    return f"{found['cpu']:.3f} ({found['low']:.2f}–{found['high']:.2f})"
 
 
 def show_median(reports: dict[str, dict[str, Any]], columns: list[str]) -> None:
     cells = []
     for column in columns:
-        found = [r["ratios"][column]["cpu"] for r in reports.values() if column in r["ratios"]]
-        cells.append(f"{f'{statistics.median(found):.3f}' if found else '–':>22}")
+        levels = [r["levels"][column] for r in reports.values() if column in r["levels"]]
+        ratios = [r["anchors"][column] for r in reports.values() if column in r["anchors"]]
+        if levels:
+            steady, minute = (
+                statistics.median(level[key] for level in levels) for key in ("steady", "minute")
+            )
+            cells.append(f"{steady:>10.3f}{'':>8}{minute:>9.3f}")
+        else:
+            cells.append(f"{f'{statistics.median(ratios):.2f}' if ratios else '–':>18}")
     print(f"{'median':<13}{'':>9}" + "".join(cells), flush=True)
 
 
@@ -176,8 +179,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--anchors", action="append", choices=[*ANCHORS, "none"], help="repeatable; anomaly-mode by default"
     )
-    parser.add_argument("--rounds", type=_count, default=5, help="turns of every column (5)")
-    parser.add_argument("--seconds", type=_seconds, default=3.0, help="CPU seconds of an unwatched chunk (3)")
+    parser.add_argument("--rounds", type=_count, default=5, help="of --events (5)")
+    parser.add_argument("--seconds", type=_seconds, default=20.0, help="of CPU, for each level (20)")
     parser.add_argument(
         "--memory-of", choices=[*PROGRAMS, "none"], default="mlp", help="peak memory of (mlp)"
     )
@@ -197,7 +200,7 @@ def main() -> None:
         print(_own_peak(name, level, int(steps)))
         return
     rounds, seconds = arguments.rounds, arguments.seconds
-    print(f"torch {torch.__version__}, 1 thread, {rounds} rounds of {seconds:g} s")
+    print(f"torch {torch.__version__}, 1 thread, {seconds:g} s")
     document: dict[str, Any] = {
         "settings": {"rounds": rounds, "seconds": seconds, "threads": 1},
         "versions": {
@@ -227,10 +230,11 @@ def _measure_programs(arguments: argparse.Namespace) -> dict[str, Any]:
         if anchor not in anchors:
             print(f"{anchor} is not installed")
     columns = [*arguments.levels, *anchors]
-    print(f"{'':<13}{'ms/step':>9}" + "".join(f"{c:>22}" for c in columns) + f"{'held MB':>9}", flush=True)
+    heads = [f"{f'{c}, a minute':>27}" if c in arguments.levels else f"{c:>18}" for c in columns]
+    print(f"{'':<13}{'ms/step':>9}" + "".join(heads) + f"{'held MB':>9}", flush=True)
     reports = {}
     for name in arguments.only or PROGRAMS:
-        reports[name] = compare(name, arguments.levels, anchors, arguments.rounds, arguments.seconds)
+        reports[name] = compare(name, arguments.levels, anchors, arguments.seconds)
         show(name, reports[name], columns)
     if len(reports) > 1:
         show_median(reports, columns)

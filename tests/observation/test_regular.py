@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+from preceptor.observation._observer import Observer
 from preceptor.observation.watch import Watch
 
 X, Y = torch.randn(320, 4), torch.randint(3, (320,))
@@ -127,3 +128,16 @@ def test_closures_are_always_heard() -> None:
             optimizer.step(closure)
     assert watch.unheard == 0
     assert watch.steps.train == 200
+
+
+@pytest.mark.parametrize("method", ["passes_by", "passed_by"])
+def test_an_error_of_ours_while_steps_go_by_reaches_nobody(method, monkeypatch) -> None:
+    heard = train(Watch("full"), 8)
+
+    def broken(*args: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Observer, method, broken)
+    watch = Watch()
+    assert train(watch, 8) == heard
+    assert len([note for note in watch.notes if "RuntimeError: ours" in note]) == 1

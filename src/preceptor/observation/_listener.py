@@ -24,6 +24,12 @@ class Listener:
     def wake(self) -> None:
         """Something unusual is about to be told."""
 
+    def passes_by(self, roots: Any) -> Any:
+        """Asleep, a backward pass begins: return its loss, or None where it is unusual and is to be told."""
+
+    def passed_by(self, loss: Any) -> None:
+        """It has ended."""
+
     def complain(self, hook: str, error: Exception) -> None:
         """An error of our own."""
 
@@ -106,8 +112,9 @@ class Listener:
         """A value is about to be fetched from an accelerator."""
 
 
+_OWN = ("complain", "mine", "wake", "passes_by", "passed_by")
 HOOKS = tuple(
     name
     for name, value in vars(Listener).items()
-    if callable(value) and not name.startswith("_") and name not in ("complain", "mine", "wake")
+    if callable(value) and not name.startswith("_") and name not in _OWN
 )

@@ -69,6 +69,7 @@ class Observer(Evaluating):
         self._closures = False  # backward passes run within optimizer steps
         self._regular = Regular(protocol)
         self._partial = False  # of the step under way not all calls were heard
+        self._alone: tuple[weakref.ref[Any], int]  # the one optimizer that steps, asleep
         self._times: dict[str, float] | None = None  # where the time of a step went, before falling asleep
 
     # ------------------------------------------------------------------ who is watched
@@ -104,18 +105,31 @@ class Observer(Evaluating):
             self.asleep, self._partial, self.begun = False, self.begun, False
             self.clock.restart()
 
-    def _fall_asleep(self) -> None:
+    def _fall_asleep(self, optimizer: Any) -> None:
         looks = self.looks
         idle = looks.look is None and looks.evaluation is None and looks.kept is None
         idle = idle and not self._fresh and not self._closures
         if idle and self.hand is None and len(self._recent) == 1 and not self.passes.open:
             self.asleep, self.begun = True, False
             self._times = self.clock.read()
+            self._alone = self.names.optimizers[id(optimizer)]
+
+    def passes_by(self, roots: Any) -> Any:
+        root = roots if isinstance(roots, Tensor) else roots[0]
+        if self.passes.open or self.looks.evaluation is not None or root.numel() != 1:
+            self.wake()
+            return None
+        self.begun = True
+        return number(root)
+
+    def passed_by(self, loss: Any) -> None:
+        self._losses.append(loss)
+        self.steps.backward += 1
 
     def _goes_by(self, optimizer: Any) -> bool:
         """A step that is like those before is over; return whether it was one."""
-        index = self._optimizers.get(id(optimizer))
-        if index is None or index not in self._recent or self.names.optimizer(optimizer) != index:
+        alone, index = self._alone
+        if alone() is not optimizer:
             self.wake()
             return False
         step = self.steps.train
@@ -236,11 +250,6 @@ class Observer(Evaluating):
 
     def before_backward(self, roots: Any, frame: types.FrameType) -> Any:
         root = roots if isinstance(roots, Tensor) else roots[0]
-        if self.asleep:
-            if not (self.passes.open or self.looks.evaluation is not None or root.numel() != 1):
-                self.begun = True
-                return None, number(root)
-            self.wake()
         if self._in_backward and self._is_again():
             return None
         self._in_backward = True
@@ -273,10 +282,6 @@ class Observer(Evaluating):
 
     def after_backward(self, token: Any, roots: Any) -> None:
         started, loss = token
-        if started is None:
-            self._losses.append(loss)
-            self.steps.backward += 1
-            return
         self._in_backward, self._counted = False, True
         self.clock.parts["backward"] += _now() - started
         for fresh in self._fresh.values():
@@ -379,7 +384,7 @@ class Observer(Evaluating):
         if (step + 1 >= self.governor.next or looks.kept is not None) and optimizer is not self.hand:
             looks.begin(step + 1, self._active(step))
         if regular:
-            self._fall_asleep()
+            self._fall_asleep(optimizer)
 
     def _note_loss(self, step: int, index: int) -> None:
         """Write down the loss of a step: the sum of its backward passes."""

@@ -179,6 +179,8 @@ class Attachment:
         tell = self.listener
 
         def before(optimizer: Any, args: Any, kwargs: Any) -> Any:
+            if tell.asleep:
+                return None
             try:
                 return tell.before_step(optimizer, args, kwargs, _frame(1)) if tell.mine() else None
             except Exception as error:  # noqa: BLE001
@@ -287,17 +289,23 @@ def _mode(tell: Listener, original: Any) -> Any:
 
 def _backward(tell: Listener, original: Any) -> Any:
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
-        token = None
+        token = loss = None
         if not is_compiling():
             try:
                 if tell.mine():
-                    token = tell.before_backward(tensors, _frame(1))
+                    if tell.asleep:
+                        loss = tell.passes_by(tensors)
+                    if loss is None:
+                        token = tell.before_backward(tensors, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("before_backward", error)
         original(tensors, *args, **kwargs)
-        if token is not None:
+        if token is not None or loss is not None:
             try:
-                tell.after_backward(token, tensors)
+                if loss is not None:
+                    tell.passed_by(loss)
+                else:
+                    tell.after_backward(token, tensors)
             except Exception as error:  # noqa: BLE001
                 tell.complain("after_backward", error)
 
