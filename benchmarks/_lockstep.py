@@ -1,27 +1,21 @@
 """The same program in several processes that take turns on one core, a tenth of a second each.
 
-What else the machine does falls on all of them alike, however it changes from second to second. Each process
-is stopped while the others run; its clocks read its own CPU time, so that pauses are no part of what a watch
-believes to have cost or to have passed.
+What else the machine does falls on all of them alike, however it changes from second to second.
 
-    python benchmarks/_lockstep.py mlp standard 1000     # one such process, on its own
+    python benchmarks/_lockstep.py mlp anomaly-mode 1000     # one such process, on its own
 """
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
-
-time.perf_counter = time.process_time  # before anything keeps the other one
-
-import json  # noqa: E402
-import os  # noqa: E402
-import signal  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Callable, Mapping  # noqa: E402
-from contextlib import nullcontext, suppress  # noqa: E402
-from functools import partial  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from typing import Any
 
 __all__ = ["keep_memory", "lockstep"]
 
@@ -33,7 +27,7 @@ def lockstep(name: str, steps: Mapping[str, int]) -> dict[str, dict[str, Any]]:
 
     Arguments:
         name: a program of `_watched.PROGRAMS`.
-        steps: for each column ("plain", a level, an anchor) the number of its steps.
+        steps: for each column ("plain" or an anchor) the number of its steps.
     """
     core = {min(os.sched_getaffinity(0))}
     processes = {column: _started(name, column, count, core) for column, count in steps.items()}
@@ -45,7 +39,6 @@ def lockstep(name: str, steps: Mapping[str, int]) -> dict[str, dict[str, Any]]:
             os.kill(process.pid, signal.SIGSTOP)
             if _is_over(process):
                 running.remove(process)
-        running.append(running.pop(0)) if running else None
     said = {column: process.communicate()[0] for column, process in processes.items()}
     return {column: json.loads(text.splitlines()[-1]) for column, text in said.items() if text.strip()}
 
@@ -84,12 +77,13 @@ def alone(name: str, column: str, steps: int) -> dict[str, Any]:
     """Warm up, stop until the parent goes on, run; return CPU seconds."""
     import torch
 
+    from _anchors import ANCHORS
     from _measure import settled
     from _watched import PROGRAMS
 
     torch.set_num_threads(1)
     keep_memory()
-    program, within = PROGRAMS[name], _context(column)
+    program, within = PROGRAMS[name], nullcontext if column == "plain" else ANCHORS[column][1]
     with within():
         program(max(5, steps // 10))
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -99,15 +93,6 @@ def alone(name: str, column: str, steps: int) -> dict[str, Any]:
             program(steps)
         spent = time.process_time() - start
     return {"cpu": spent, "steps": steps}
-
-
-def _context(column: str) -> Callable[[], Any]:
-    from _anchors import ANCHORS
-    from preceptor.observation.watch import Watch
-
-    if column == "plain":
-        return nullcontext
-    return ANCHORS[column][1] if column in ANCHORS else partial(Watch, column)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Bench:
             longer = float(change.after / change.before) if change.before else 1.0
             steps = self.setup.steps
             if steps * (1 + longer) * _FEW_PAIRS * self.per_step > self.until - perf_counter():
-                raise ModelError("a longer training takes too long to try")
+                raise ModelError("a training of that length takes too long to try")
             return steps, round(steps * longer)
         if change.kind == "batch_size":
             return self._examples(int(change.after), changed)
@@ -198,8 +198,10 @@ def try_remedies(
         if "evaluation-mode-in-training" in causes:  # the steps that were kept may be from before the switch
             setup = setup.edited(quiet(setup.rerun))
         bench = Bench(setup, max(_SECONDS, _SHARE * run_seconds))
-        _try_all(bench, alarms, outcome)
-        outcome.made = bench.made
+        try:
+            _try_all(bench, alarms, outcome)
+        finally:
+            outcome.made = bench.made
     except PreceptorError as error:
         outcome.notes.append(f"nothing was tried: {error.args[0].partition(chr(10))[0]}")
     except Exception as error:  # noqa: BLE001 the program's own operators, run anew: whatever they raise
@@ -266,7 +268,8 @@ def _together(
         for change in wanted[cause][:_AGAIN]:
             if perf_counter() > bench.until:
                 return
-            beside = tuple(other for other in given if other.kind != change.kind)
+            # How long both twins train is the bench's affair: a length is nothing that both can be given.
+            beside = tuple(other for other in given if other.kind not in (change.kind, "epochs"))
             trial = _tried(bench, cause, change, beside, outcome)
             if trial is not None:
                 tried[cause].append(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -36,9 +37,9 @@ class Augmentation(nn.Module):
     def fit(self, x: Tensor) -> None:
         """Look at the training examples."""
 
+    @abstractmethod
     def vary(self, x: Tensor) -> Tensor:
         """Return a random version of the batch."""
-        raise NotImplementedError
 
     def fixed(self, x: Tensor) -> Tensor:
         """Return the batch as evaluation sees it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,9 +35,9 @@ class WeightAverage(Regularizer):
         self.average = [w.detach().clone() for w in self.weights]
         return self
 
+    @abstractmethod
     def share(self) -> float:
         """Return the weight of the step's parameters in the new average; 1 forgets all before."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def after_step(self, lr: float) -> None:

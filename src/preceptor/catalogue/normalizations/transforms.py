@@ -97,8 +97,8 @@ def _recompute(model: nn.Module, layers: list[_BatchNorm], batches: Iterable[Any
             )
         collected.give(layer)
     for layer, count in zip(layers, kept, strict=False):
-        assert layer.num_batches_tracked is not None  # noqa: S101 - it keeps statistics
-        layer.num_batches_tracked.copy_(count)
+        if layer.num_batches_tracked is not None:
+            layer.num_batches_tracked.copy_(count)
 
 
 def _in_order(model: nn.Module, layers: list[_BatchNorm], batches: Iterable[Any]) -> list[_BatchNorm]:
@@ -207,6 +207,6 @@ def bias_removal(model: nn.Module) -> list[str]:
         for (name, layer), norm in zip(module.named_children(), list(module)[1:], strict=False):
             linear = isinstance(layer, (nn.Linear, *_CONVOLUTIONS))
             if linear and layer.bias is not None and isinstance(norm, _BatchNorm):
-                layer.bias = None  # type: ignore[assignment]  # torch's own way to say that there is none
+                layer.register_parameter("bias", None)
                 names.append(f"{prefix}.{name}".removeprefix("."))
     return names

@@ -13,7 +13,8 @@ __all__ = ["spectral_norm", "weight_norm"]
 
 
 def _layer(owner: str, layer: nn.Module) -> nn.Module:
-    if isinstance(getattr(layer, "weight", None), nn.Parameter) and layer.weight.ndim > 1:  # type: ignore[operator]
+    weight = getattr(layer, "weight", None)
+    if isinstance(weight, nn.Parameter) and weight.ndim > 1:
         return layer
     raise ModelError(
         f"{owner} needs a layer with a weight matrix",
@@ -39,7 +40,8 @@ def _layer(owner: str, layer: nn.Module) -> nn.Module:
 )
 def weight_norm(layer: nn.Module) -> nn.Module:
     """Weight normalisation: length and direction of each unit's weights are learned apart."""
-    return parametrizations.weight_norm(_layer("weight-norm", layer))  # type: ignore[no-any-return]
+    normalized: nn.Module = parametrizations.weight_norm(_layer("weight-norm", layer))
+    return normalized
 
 
 @registered(
