@@ -245,9 +245,9 @@ def main() -> None:
             mark = "+" if row.get("verified") else " "
             search = {True: "search too", False: "", None: ""}[row.get("searched")]
             print(f"{mark} {name:<70.70} {row.get('verified')} {search} {row.get('notes')}", flush=True)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     show(rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def show(rows: list[dict[str, Any]]) -> None:

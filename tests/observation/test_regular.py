@@ -20,13 +20,13 @@ class Dozing(Watch):
     def __init__(self, level: str = "standard", **options) -> None:
         super().__init__(level, **options)
         self.unheard = 0
-        goes_by = self._observer._goes_by
+        goes_by = self._observer.goes_by
 
         def counted(optimizer):
             self.unheard += 1
             return goes_by(optimizer)
 
-        self._observer._goes_by = counted
+        self._observer.goes_by = counted
 
 
 def train(watch: Watch, epochs: int, *, after=lambda number, model: None, optimizer=torch.optim.SGD):
@@ -61,6 +61,39 @@ def test_steps_losses_and_protocol_are_the_same_as_when_every_call_is_heard() ->
     assert list(watch.record.signal("loss", phase="train").values) == pytest.approx(losses)
     assert told(watch) == told(full)
     assert len(watch.protocol) == len(full.protocol) == 401
+
+
+def over_one_loader(watch: Watch, *, epochs: int = 20, leave: int | None = None) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(X, Y), 16, shuffle=True)
+    with watch:
+        for _ in range(epochs):
+            for number, (x, y) in enumerate(loader):
+                if number == leave:
+                    break
+                optimizer.zero_grad()
+                functional.cross_entropy(model(x), y).backward()
+                optimizer.step()
+
+
+def test_a_new_epoch_over_the_same_loader_wakes_nobody() -> None:
+    watch, full = Dozing(), Watch("full")
+    over_one_loader(watch)
+    over_one_loader(full)
+    assert watch.unheard > 230
+    assert watch.steps == full.steps
+    assert told(watch) == told(full)
+    assert len(watch.protocol) == len(full.protocol)
+
+
+def test_epochs_that_are_left_early_are_counted_unheard_too() -> None:
+    watch, full = Dozing(), Watch("full")
+    over_one_loader(watch, epochs=30, leave=10)
+    over_one_loader(full, epochs=30, leave=10)
+    assert watch.unheard > 60
+    assert watch.steps == full.steps
 
 
 def test_what_is_unusual_is_heard() -> None:
@@ -130,7 +163,7 @@ def test_closures_are_always_heard() -> None:
     assert watch.steps.train == 200
 
 
-@pytest.mark.parametrize("method", ["passes_by", "passed_by"])
+@pytest.mark.parametrize("method", ["passes_by", "passed_by", "goes_by"])
 def test_an_error_of_ours_while_steps_go_by_reaches_nobody(method, monkeypatch) -> None:
     heard = train(Watch("full"), 8)
 

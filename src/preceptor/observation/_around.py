@@ -45,6 +45,7 @@ class Around(Listener):
     """Notes those calls, and knows from which loader the latest batch came."""
 
     def __init__(self, protocol: Protocol, facts: Facts, numbers: Numbers) -> None:
+        super().__init__()
         self.protocol, self.facts, self.numbers = protocol, facts, numbers
         self.names, self.steps, self.clock = facts.names, Steps(), Clock()
         self.syncs = 0
@@ -132,7 +133,7 @@ class Around(Listener):
             self.protocol.note("batch", known.subject, 0, frame)
 
     def loader_ended(self, iterator: Any, frame: types.FrameType) -> None:
-        known = self._loaders.pop(id(iterator), None)
+        known = self._closed(id(iterator))
         if known is not None:
             self.protocol.note("epoch_end", known.subject, 0, frame)
             self._longest[known.label] = known.batches
@@ -140,10 +141,16 @@ class Around(Listener):
 
     def _left(self, key: int) -> None:
         """An iterator is asked no more, exhausted or not: some trainers count batches themselves."""
-        known = self._loaders.pop(key, None)
+        known = self._closed(key)
         if known is not None and known.batches >= self._longest.get(known.label, 2):
             self._longest[known.label] = known.batches
             self.steps.epochs += known.label == self._training_loader
+
+    def _closed(self, key: int) -> _Iteration | None:
+        known, untold = self._loaders.pop(key, None), self.untold.pop(key, 0)
+        if known is not None:
+            known.batches += untold
+        return known
 
 
 def _from_itself(frame: types.FrameType) -> bool:

@@ -21,6 +21,10 @@ class Listener:
     begun = False
     """Whether, asleep, calls of the step under way have gone by untold."""
 
+    def __init__(self) -> None:
+        self.untold: dict[int, int] = {}
+        """Asleep, how many batches each iterator of a loader has given, by its identity."""
+
     def wake(self) -> None:
         """Something unusual is about to be told."""
 
@@ -29,6 +33,10 @@ class Listener:
 
     def passed_by(self, loss: Any) -> None:
         """It has ended."""
+
+    def goes_by(self, optimizer: Any) -> bool:
+        """Asleep, an optimizer has stepped: return False where it is unusual and is to be told."""
+        return False
 
     def complain(self, hook: str, error: Exception) -> None:
         """An error of our own."""
@@ -112,7 +120,7 @@ class Listener:
         """A value is about to be fetched from an accelerator."""
 
 
-_OWN = ("complain", "mine", "wake", "passes_by", "passed_by")
+_OWN = ("complain", "mine", "wake", "passes_by", "passed_by", "goes_by")
 HOOKS = tuple(
     name
     for name, value in vars(Listener).items()

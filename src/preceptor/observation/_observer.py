@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preceptor.observation._evaluating import Evaluating, per_sample
+from preceptor.observation._evaluating import per_sample
 from preceptor.observation._freshness import Freshness
-from preceptor.observation._given import Given
 from preceptor.observation._hand import Hand, leaves_of
 from preceptor.observation._judging import Judges
 from preceptor.observation._looks import Looks
 from preceptor.observation._numbers import is_transformed, number
-from preceptor.observation._regular import Regular
+from preceptor.observation._unheard import Unheard
 from preceptor.observation.look import Source
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
@@ -36,10 +35,9 @@ _within_backward = torch._C._current_graph_task_id
 _LossModule = nn.modules.loss._Loss
 _PLACES = 200
 _LATELY = 50
-_SUSPICIONS = 3
 
 
-class Observer(Evaluating):
+class Observer(Unheard):
     """Hears every event of one thread, counts steps, and feeds record, protocol and looks.
 
     Arguments:
@@ -49,28 +47,17 @@ class Observer(Evaluating):
     def __init__(self, record: Record, protocol: Protocol, looks: Looks, note: Callable[[str], None]) -> None:
         super().__init__(record, protocol, looks)
         self.note = note
-        self.governor, self.judges = looks.governor, Judges(record)
-        self.hand: Hand | None = None
+        self.judges = Judges(record)
         self.off = False
         self._thread = 0
         self._depth = 0
         self._grad = False
-        self._started = self._step_started = 0.0
+        self._started = 0.0
         self._in_backward = False
         self._counted = False  # whether the step under way has the loss of its closure
         self._stepping = 0  # the identity of the outermost optimizer that is stepping
         self._first: weakref.ref[Tensor] | None = None
         self._optimizers: dict[int, int] = {}
-        self._fresh: dict[int, Freshness] = {}  # of optimizers that are at their first steps
-        self._suspicions = 0
-        self._given: Given | None = Given()
-        self._recent: dict[int, int] = {}
-        self._rates: dict[tuple[int, int], Any] = {}
-        self._closures = False  # backward passes run within optimizer steps
-        self._regular = Regular(protocol)
-        self._partial = False  # of the step under way not all calls were heard
-        self._alone: tuple[weakref.ref[Any], int]  # the one optimizer that steps, asleep
-        self._times: dict[str, float] | None = None  # where the time of a step went, before falling asleep
 
     # ------------------------------------------------------------------ who is watched
 
@@ -96,54 +83,6 @@ class Observer(Evaluating):
     def within(self) -> bool:
         """Whether a module is running."""
         return self._depth > 0
-
-    # ------------------------------------------------------------------ steps that go by alike
-
-    def wake(self) -> None:
-        """Hear every call again."""
-        if self.asleep:
-            self.asleep, self._partial, self.begun = False, self.begun, False
-            self.clock.restart()
-
-    def _fall_asleep(self, optimizer: Any) -> None:
-        looks = self.looks
-        idle = looks.look is None and looks.evaluation is None and looks.kept is None
-        idle = idle and not self._fresh and not self._closures
-        if idle and self.hand is None and len(self._recent) == 1 and not self.passes.open:
-            self.asleep, self.begun = True, False
-            self._times = self.clock.read()
-            self._alone = self.names.optimizers[id(optimizer)]
-
-    def passes_by(self, roots: Any) -> Any:
-        root = roots if isinstance(roots, Tensor) else roots[0]
-        if self.passes.open or self.looks.evaluation is not None or root.numel() != 1:
-            self.wake()
-            return None
-        self.begun = True
-        return number(root)
-
-    def passed_by(self, loss: Any) -> None:
-        self._losses.append(loss)
-        self.steps.backward += 1
-
-    def _goes_by(self, optimizer: Any) -> bool:
-        """A step that is like those before is over; return whether it was one."""
-        alone, index = self._alone
-        if alone() is not optimizer:
-            self.wake()
-            return False
-        step = self.steps.train
-        self.steps.train = step + 1
-        self.begun = False
-        self._note_loss(step, index)
-        self._rates_of(optimizer, index, step)
-        self.protocol.again(self._regular.known)
-        self._recent[index] = step
-        if step + 1 >= self.governor.next:
-            self.looks.begin(step + 1, 1)
-            if self.looks.look is not None:
-                self.wake()
-        return True
 
     # ------------------------------------------------------------------ forward
 
@@ -353,8 +292,6 @@ class Observer(Evaluating):
         return None if self.looks.look is None else self.looks.before_step(optimizer, args, kwargs)
 
     def after_step(self, optimizer: Any, frame: types.FrameType) -> None:
-        if self.asleep and self._goes_by(optimizer):
-            return
         if self._stepping not in (0, id(optimizer)):
             return
         self._stepping = 0
@@ -374,7 +311,7 @@ class Observer(Evaluating):
         self._note_loss(step, index)
         self._rates_of(optimizer, index, step)
         if self._partial:
-            self.protocol.complete(self._regular.known)
+            self.protocol.complete()
             self._partial = False
         regular = self._regular.ended()
         self.protocol.end_phrase()
@@ -384,16 +321,7 @@ class Observer(Evaluating):
         if (step + 1 >= self.governor.next or looks.kept is not None) and optimizer is not self.hand:
             looks.begin(step + 1, self._active(step))
         if regular:
-            self._fall_asleep(optimizer)
-
-    def _note_loss(self, step: int, index: int) -> None:
-        """Write down the loss of a step: the sum of its backward passes."""
-        if self._losses:
-            total = self._losses[0] if len(self._losses) == 1 else self.numbers.total(self._losses)
-            self.numbers.add("loss", step, total, "train" if index == 0 else f"train:{index}")
-            self._losses.clear()
-            if type(total) is float and total - total != 0.0:
-                self._suspect(step)
+            self._maybe_asleep(optimizer)
 
     def _active(self, step: int) -> int:
         """Return how many optimizers have stepped lately."""
@@ -401,14 +329,6 @@ class Observer(Evaluating):
             return 1
         self._recent = {index: last for index, last in self._recent.items() if step - last < _LATELY}
         return len(self._recent)
-
-    def _rates_of(self, optimizer: Any, index: int, step: int) -> None:
-        """Write down the learning rates that have changed."""
-        for place, group in enumerate(optimizer.param_groups):
-            lr = group.get("lr")
-            if isinstance(lr, float) and self._rates.get((index, place)) != lr:
-                self._rates[index, place] = lr
-                self.numbers.add("lr", step, lr, f"{index}.{place}")
 
     def _after_look(self, step: int) -> None:
         for name, seconds in (self._times or self.clock.read()).items():
@@ -419,15 +339,6 @@ class Observer(Evaluating):
         self.syncs = 0
         self.numbers.flush()
         self.clock.restart()
-
-    def _suspect(self, step: int) -> None:
-        """The loss is not finite: see what the step was given, and look at what follows, a few times."""
-        if self._given is not None:
-            given, self._given = self._given, None
-            self.looks.aside(lambda: given.tell(self.record, step))
-        if self._suspicions < _SUSPICIONS:
-            self._suspicions += 1
-            self.governor.look_closer()
 
     # ------------------------------------------------------------------ the end
 

@@ -189,7 +189,7 @@ class Attachment:
 
         def after(optimizer: Any, args: Any, kwargs: Any) -> None:
             try:
-                if tell.mine():
+                if tell.mine() and not (tell.asleep and tell.goes_by(optimizer)):
                     tell.after_step(optimizer, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("after_step", error)
@@ -317,8 +317,6 @@ def _loader(tell: Listener, original: Any) -> Any:
         iterator = original(self)
         try:
             if tell.mine():
-                if tell.asleep:
-                    tell.wake()
                 tell.loader_begins(self, iterator, _frame(1))
         except Exception as error:  # noqa: BLE001
             tell.complain("loader_begins", error)
@@ -341,14 +339,13 @@ def _batch(tell: Listener, original: Any) -> Any:
             batch = original(self)
         except StopIteration:
             try:
-                if tell.asleep:
-                    tell.wake()
                 tell.loader_ended(self, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("loader_ended", error)
             raise
-        if tell.asleep:
+        if token is True:
             tell.begun = True
+            tell.untold[id(self)] = tell.untold.get(id(self), 0) + 1
             return batch
         try:
             tell.after_batch(token, self, batch, _frame(1))

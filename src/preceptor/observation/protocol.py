@@ -110,11 +110,16 @@ class Protocol:
         self._counts: dict[str, int] = {}
         self._buffer: list[int] = []
         self._begin = 0  # of the phrase under way
+        self.usual: tuple[int, ...] = ()
+        self.repeats = 0
+        """How many more phrases like ``usual`` there have been, not yet added."""
         self._phrases: dict[tuple[int, ...], int] = {(): 0}
         self._order, self._repeats = array("i"), array("q")
 
     def note(self, kind: str, subject: Any, flags: int, frame: types.FrameType) -> int:
         """Add one event and return its number."""
+        if self.repeats:
+            self._unroll()
         frame = user_frame(frame)
         key = (kind, id(subject), flags, id(frame.f_code), frame.f_lasti)
         event = self._known.get(key)
@@ -127,6 +132,8 @@ class Protocol:
 
     def end_phrase(self) -> None:
         """Close the phrase: an optimizer has stepped."""
+        if self.repeats:
+            self._unroll()
         # What comes at every step must touch little memory: sorting it out waits until there is more of it.
         self._buffer.append(_END)
         self._begin = len(self._buffer)
@@ -135,20 +142,24 @@ class Protocol:
         """Return the numbers of the events since the last phrase ended."""
         return self._buffer[self._begin :]
 
-    def again(self, phrase: list[int]) -> None:
-        """Add a phrase that is known, whole."""
-        self._buffer += phrase
-        self.end_phrase()
-        if len(self._buffer) >= _AT_ONCE:
-            self._settle()
+    def complete(self) -> None:
+        """Let the phrase under way, of which only a part was heard, have all events of the usual one."""
+        others = [number for number in self.phrase() if number not in self.usual]
+        self._buffer[self._begin :] = [*others, *self.usual]
 
-    def complete(self, phrase: list[int]) -> None:
-        """Let the phrase under way, of which only a part was heard, have all events of a known one."""
-        others = [number for number in self.phrase() if number not in phrase]
-        self._buffer[self._begin :] = others + phrase
+    def _unroll(self) -> None:
+        """Add the phrases that were counted alone; what was heard before them is part of the first."""
+        repeats, self.repeats = self.repeats, 0
+        self.complete()
+        self.end_phrase()
+        self._settle()
+        if repeats > 1:
+            self._close(self.usual, repeats - 1)
 
     def _settle(self) -> None:
         """Sort the events that have come since into phrases."""
+        if self.repeats:
+            self._unroll()
         phrase: list[int] = []
         for number in self._buffer:
             if number != _END:
@@ -158,20 +169,20 @@ class Protocol:
                 phrase.clear()
         self._buffer, self._begin = phrase, 0
 
-    def _close(self, words: tuple[int, ...]) -> None:
+    def _close(self, words: tuple[int, ...], times: int = 1) -> None:
         number = self._phrases.get(words)
         if number is None:
             if len(self._phrases) >= _DISTINCT:
-                self._dropped += 1
+                self._dropped += times
                 return
             number = self._phrases[words] = len(self._phrases)
         if self._order and self._order[-1] == number:
-            self._repeats[-1] += 1
+            self._repeats[-1] += times
         elif len(self._order) < _ENTRIES:
             self._order.append(number)
-            self._repeats.append(1)
+            self._repeats.append(times)
         else:
-            self._dropped += 1
+            self._dropped += times
 
     @property
     def dropped(self) -> int:
