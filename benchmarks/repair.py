@@ -262,6 +262,11 @@ def show(rows: list[dict[str, Any]]) -> None:
         ratios = [row["seconds"] / row["run_seconds"] for row in faulty if row.get("run_seconds")]
         if ratios:
             print(f"time of trials relative to the run: median {statistics.median(ratios):.2f}")
+    named = [row for row in rows if row["kind"] not in ("script", "healthy") and row["alarms"]]
+    if named:
+        before = sum(row["alarms"][0] == row["kind"] for row in named) / len(named)
+        after = sum(row["first"] == row["kind"] for row in named) / len(named)
+        print(f"planted cause named first, of {len(named)}: without trials {before:.3f}, with trials {after:.3f}")
     sound = [row for row in rows if row["kind"] == "healthy"]
     if sound:
         trials = sum(len(row["trials"]) for row in sound)

@@ -100,3 +100,12 @@ def test_casts_that_leave_nothing_of_fractions_are_noted() -> None:
     assert first["kept"] == 1 / 64
     assert second["operator"] == "long"
     assert first["where"].startswith("test_preparation.py:")
+
+
+def test_a_watch_that_goes_on_before_training_has_begun_sees_reshapes_again() -> None:
+    with Watch() as watch:
+        watch.pause()
+        _ = torch.zeros(3, 40).reshape(8, 5, 3)
+        watch.start()
+        _ = torch.zeros(4, 30).reshape(6, 5, 4)
+    assert [row["before"] for row in watch.record.tables["reshapes"]] == [[4, 30]]

@@ -103,6 +103,8 @@ class Watch:
             _running.add(self)
         elif not self.running and Watch.current() is None:
             self._attachment = Attachment(self._observer)
+            if not self.steps.backward:
+                self._preparation = Preparation(self._observer)
         return self
 
     def pause(self) -> Watch:
