@@ -224,6 +224,7 @@ def one(path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--family", action="append", help="repeatable: mlp, cnn, rnn, …; all by default")
+    parser.add_argument("--only", choices=["planted", "healthy"], help="one half; both by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scripts", nargs="*", help="programs of your own in place of the planted ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row there")
@@ -234,10 +235,14 @@ def main() -> None:
         one(arguments.one)
         return
     rows: list[dict[str, Any]] = []
+    halves = {"planted": planted, "healthy": healthy}
     sources = (
         [scripts(arguments.scripts)]
         if arguments.scripts
-        else [planted(arguments.family, arguments.seed), healthy(arguments.family, arguments.seed)]
+        else [
+            halves[half](arguments.family, arguments.seed)
+            for half in ([arguments.only] if arguments.only else halves)
+        ]
     )
     for source in sources:
         for kind, name, row in source:
@@ -266,7 +271,9 @@ def show(rows: list[dict[str, Any]]) -> None:
     if named:
         before = sum(row["alarms"][0] == row["kind"] for row in named) / len(named)
         after = sum(row["first"] == row["kind"] for row in named) / len(named)
-        print(f"planted cause named first, of {len(named)}: without trials {before:.3f}, with trials {after:.3f}")
+        print(
+            f"planted cause named first, of {len(named)}: without trials {before:.3f}, with trials {after:.3f}"
+        )
     sound = [row for row in rows if row["kind"] == "healthy"]
     if sound:
         trials = sum(len(row["trials"]) for row in sound)
