@@ -236,14 +236,10 @@ def main() -> None:
         return
     rows: list[dict[str, Any]] = []
     halves = {"planted": planted, "healthy": healthy}
-    sources = (
-        [scripts(arguments.scripts)]
-        if arguments.scripts
-        else [
-            halves[half](arguments.family, arguments.seed)
-            for half in ([arguments.only] if arguments.only else halves)
-        ]
-    )
+    wanted = [arguments.only] if arguments.only else list(halves)
+    sources = [halves[half](arguments.family, arguments.seed) for half in wanted]
+    if arguments.scripts:
+        sources = [scripts(arguments.scripts)]
     for source in sources:
         for kind, name, row in source:
             rows.append({"kind": kind, "name": name, **row})
