@@ -267,9 +267,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     if named:
         before = sum(row["alarms"][0] == row["kind"] for row in named) / len(named)
         after = sum(row["first"] == row["kind"] for row in named) / len(named)
-        print(
-            f"planted cause named first, of {len(named)}: without trials {before:.3f}, with trials {after:.3f}"
-        )
+        print(f"named first, of {len(named)} planted: without trials {before:.3f}, with trials {after:.3f}")
     sound = [row for row in rows if row["kind"] == "healthy"]
     if sound:
         trials = sum(len(row["trials"]) for row in sound)
