@@ -45,6 +45,8 @@ PLACES = [
 
 
 class Heard(Listener):
+    by_hand = True
+
     def __init__(self) -> None:
         self.events: list[str] = []
         self.errors: list[str] = []
@@ -102,6 +104,16 @@ def test_detaching_restores_every_name_and_hook() -> None:
     assert not _global_optimizer_pre_hooks
     assert not _global_optimizer_post_hooks
     assert not torch.nn.modules.module._global_forward_hooks
+
+
+def test_that_backward_is_left_is_told_only_where_parameters_are_changed_by_hand() -> None:
+    attachment = Attachment(Listener())
+    before = torch.Tensor.backward.__code__.co_filename
+    attachment.follow_backward()
+    after = torch.Tensor.backward.__code__.co_filename
+    attachment.detach()
+    assert (before == HIDDEN, after == HIDDEN) == (False, True)
+    assert torch.Tensor.backward.__code__.co_filename == before
 
 
 def test_detaching_leaves_what_another_has_put_there_since() -> None:

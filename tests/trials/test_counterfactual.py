@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +156,23 @@ def test_faults_that_hide_one_another_are_removed_one_by_one() -> None:
     outcome = tried(watch, "missing-zero-grad", "loss-reduction")
     assert set(verified(outcome)) == {"missing-zero-grad", "loss-reduction"}
     assert any(trial.improved and trial.given for trial in outcome.trials)
+
+
+def test_what_mends_only_what_was_supposed_beside_it_has_not_improved() -> None:
+    lower = Trial((Change("lr", 3.0, 0.01),), "accuracy", (0.2, 0.21, 0.19), (0.8, 0.81, 0.82), 100)
+    assert lower.improved
+    assert not replace(lower, original=(0.8, 0.82, 0.81)).improved
+    assert not replace(lower, original=(math.nan,) * 3).improved
+    assert replace(lower, original=(0.4, 0.42, 0.41)).improved
+
+
+def test_what_is_supposed_beside_a_change_is_held_against_the_program_as_it_is() -> None:
+    model = mlp()
+    watch = fit(model, optimizer=torch.optim.Adam(model.parameters(), lr=0.01), steps=150)
+    bench = Bench(captured(watch.kept, watch.observed), 60.0)
+    worse = (Change("lr", 0.01, 3.0),)
+    assert bench.try_out(Change("lr", 3.0, 0.01), worse).improved
+    assert not bench.try_out(Change("lr", 3.0, 0.01), worse, supposed=True).improved
 
 
 def test_what_helped_comes_before_what_did_not() -> None:

@@ -53,7 +53,6 @@ class Around(Listener):
         self._loaders: dict[int, _Iteration] = {}
         self._longest: dict[str, int] = {}
         self._unscaled: Tensor | None = None
-        self._losses: list[float | Tensor] = []
 
     # ------------------------------------------------------------------ the rest of the protocol
 
@@ -81,7 +80,7 @@ class Around(Listener):
             self._unscaled = args[1].detach()
         elif name == "update" and isinstance(getattr(args[0], "_scale", None), Tensor):
             self.numbers.add("grad_scale", self.steps.train, number(args[0]._scale))
-            self._losses = []  # of a step that was left out
+            self.losses.clear()  # of a step that was left out
 
     def mode(self, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         if not _from_itself(frame):

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["HOOKS", "Listener"]
+__all__ = ["HOOKS", "Ears", "Listener"]
+
+
+class Ears(Protocol):
+    """What a listener may ask of its attachment."""
+
+    def follow_backward(self) -> None:
+        """Tell also when ``Tensor.backward`` is left."""
 
 
 class Listener:
@@ -21,18 +28,20 @@ class Listener:
     begun = False
     """Whether, asleep, calls of the step under way have gone by untold."""
 
+    thread = 0
+    """The thread that is watched, once there is one."""
+    by_hand = False
+    """Whether parameters change without an optimizer: then it is told when ``Tensor.backward`` is left."""
+    ears: Ears | None = None
+
     def __init__(self) -> None:
+        self.losses: list[Any] = []
+        """Of the backward passes of the step under way."""
         self.untold: dict[int, int] = {}
         """Asleep, how many batches each iterator of a loader has given, by its identity."""
 
     def wake(self) -> None:
         """Something unusual is about to be told."""
-
-    def passes_by(self, roots: Any) -> Any:
-        """Asleep, a backward pass begins: return its loss, or None where it is unusual and is to be told."""
-
-    def passed_by(self, loss: Any) -> None:
-        """It has ended."""
 
     def goes_by(self, optimizer: Any) -> bool:
         """Asleep, an optimizer has stepped: return False where it is unusual and is to be told."""
@@ -120,7 +129,7 @@ class Listener:
         """A value is about to be fetched from an accelerator."""
 
 
-_OWN = ("complain", "mine", "wake", "passes_by", "passed_by", "goes_by")
+_OWN = ("complain", "mine", "wake", "goes_by")
 HOOKS = tuple(
     name
     for name, value in vars(Listener).items()

@@ -49,12 +49,12 @@ class Numbers:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self._waiting: list[tuple[str, int, float | Tensor, str]] = []
+        self.waiting: list[tuple[str, int, float | Tensor, str]] = []
 
     def add(self, name: str, step: int, value: float | Tensor, subject: str = "") -> None:
         """Add one number."""
-        self._waiting.append((name, step, value, subject))
-        if len(self._waiting) >= _AT_ONCE:
+        self.waiting.append((name, step, value, subject))
+        if len(self.waiting) >= _AT_ONCE:
             self.flush()
 
     def total(self, values: list[float | Tensor]) -> float | Tensor:
@@ -67,7 +67,7 @@ class Numbers:
 
     def flush(self) -> None:
         """Fetch what waits, and write everything into the record."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         tensors = [value for _, _, value, _ in waiting if isinstance(value, Tensor)]
         fetched = iter(_fetch(tensors) if tensors else ())
         for name, step, value, subject in waiting:

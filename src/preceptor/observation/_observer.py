@@ -49,7 +49,6 @@ class Observer(Unheard):
         self.note = note
         self.judges = Judges(record)
         self.off = False
-        self._thread = 0
         self._depth = 0
         self._grad = False
         self._started = 0.0
@@ -64,16 +63,16 @@ class Observer(Unheard):
     def mine(self) -> bool:
         """Whether this is the thread of the first event, in the process that was watched."""
         ident = threading.get_ident()
-        if ident == self._thread:
+        if ident == self.thread:
             return True
-        if self._thread == 0 and not self.off:
-            self._thread = ident
+        if self.thread == 0 and not self.off:
+            self.thread = ident
             return True
         return False
 
     def leave(self) -> None:
         """Hear no more: a process that was forked off is not watched."""
-        self.off, self._thread, self.quiet = True, -1, True
+        self.off, self.thread, self.quiet = True, -1, True
 
     def complain(self, hook: str, error: Exception) -> None:
         """Write an error of our own into the notes."""
@@ -90,6 +89,8 @@ class Observer(Unheard):
         if self._depth:
             self._depth += 1
             return _NESTED
+        if self.asleep:  # called without gradient
+            self.wake()
         if isinstance(module, _LossModule) or _tracing() or (self._in_backward and self._is_again()):
             return None
         grad = torch.is_grad_enabled()
@@ -195,7 +196,7 @@ class Observer(Unheard):
         self._closures = self._closures or self._stepping != 0
         self.judges.stop()
         if self.hand is not None and not self._stepping and self.hand.has_stepped():
-            self.hand.confirmed = True
+            self._confirm(self.hand)
             self._end_step(self.hand, 0)
             self.hand.looked_at = False
         first = None if self._first is None else self._first()
@@ -226,7 +227,7 @@ class Observer(Unheard):
         for fresh in self._fresh.values():
             fresh.after_backward()
         if loss is not None:  # of a backward pass that raises, nothing is trained
-            self._losses.append(loss)
+            self.losses.append(loss)
         self.steps.backward += 1
         looks = self.looks
         if looks.look is not None:
@@ -253,7 +254,7 @@ class Observer(Unheard):
     def zero_grad(self, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         self.judges.stop()
         self.protocol.note("zero_grad", args[0], 0, frame)
-        if self._stepping and self._losses:  # what has been summed so far is replaced
+        if self._stepping and self.losses:  # what has been summed so far is replaced
             self._counted = True
         for fresh in self._fresh.values():
             fresh.zeroed()
@@ -265,6 +266,12 @@ class Observer(Unheard):
         if leaves:
             self.hand = Hand(leaves)
             self._first = weakref.ref(leaves[0])
+
+    def _confirm(self, hand: Hand) -> None:
+        """Parameters have changed without an optimizer."""
+        if not self.by_hand and self.ears is not None:
+            self.ears.follow_backward()
+        hand.confirmed = self.by_hand = True
 
     # ------------------------------------------------------------------ optimizer steps
 
@@ -345,7 +352,7 @@ class Observer(Unheard):
     def finish(self) -> None:
         """The watch ends: close what is open."""
         self.judges.stop()
-        if self.hand is not None and self._losses:
+        if self.hand is not None and self.losses:
             self._end_step(self.hand, 0)
         self._open_one()
         self._close_passes(backward=False)

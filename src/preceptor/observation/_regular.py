@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preceptor.observation.protocol import Protocol
+from preceptor.observation.protocol import Event, Protocol
 
 __all__ = ["Regular"]
 
@@ -54,7 +54,11 @@ class Regular:
         if key not in self._counts and len(self._counts) >= _MOST:
             return False
         self._counts[key] = count = self._counts.get(key, 0) + 1
-        if count <= _OFTEN or any(self.protocol.event(number).kind not in _KINDS for number in phrase):
+        if count <= _OFTEN or not all(_is_plain(self.protocol.event(number)) for number in phrase):
             return False
         self.known = phrase
         return True
+
+
+def _is_plain(event: Event) -> bool:
+    return event.kind in _KINDS and (event.grad or event.kind not in ("forward", "loss"))

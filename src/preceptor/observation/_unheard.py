@@ -6,13 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
 from preceptor.observation._evaluating import Evaluating
 from preceptor.observation._given import Given
 from preceptor.observation._hand import Hand
 from preceptor.observation._looks import Looks
-from preceptor.observation._numbers import number
 from preceptor.observation._regular import Regular
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
@@ -25,8 +22,8 @@ _SUSPICIONS = 3
 class Unheard(Evaluating):
     """Falls asleep while steps are equal, counts them, and wakes for whatever is not.
 
-    What runs at each of these steps has the memory's cold lines to pay for, not its instructions: it is
-    one frame before the backward pass, one after it, and one after the optimizer's step.
+    What runs at each of these steps pays for memory that is no longer in the caches, not for instructions:
+    so it is one frame around the backward pass and two after the optimizer's step, and no more.
     """
 
     def __init__(self, record: Record, protocol: Protocol, looks: Looks) -> None:
@@ -53,6 +50,7 @@ class Unheard(Evaluating):
         """Hear every call again."""
         if self.asleep:
             self.asleep, self._partial, self.begun = False, self.begun, False
+            self.steps.backward += len(self.losses)
             self._recent[self._index] = self.steps.train - 1
             self.clock.restart()
             self._step_started = time.perf_counter()
@@ -85,18 +83,6 @@ class Unheard(Evaluating):
 
     # ------------------------------------------------------------------ steps that go by
 
-    def passes_by(self, roots: Any) -> Any:
-        root = roots if isinstance(roots, Tensor) else roots[0]
-        if self.passes.open or self.looks.evaluation is not None or root.numel() != 1:
-            self.wake()
-            return None
-        self.begun = True
-        return number(root)
-
-    def passed_by(self, loss: Any) -> None:
-        self._losses.append(loss)
-        self.steps.backward += 1
-
     def goes_by(self, optimizer: Any) -> bool:
         if self._alone() is not optimizer:
             self.wake()
@@ -104,10 +90,11 @@ class Unheard(Evaluating):
         step = self.steps.train
         self.steps.train = step + 1
         self.begun = False
-        losses = self._losses
+        losses = self.losses
+        self.steps.backward += len(losses)
         if len(losses) == 1:
             loss = losses.pop()
-            self.numbers.add("loss", step, loss, self._phase)
+            self.numbers.waiting.append(("loss", step, loss, self._phase))
             if type(loss) is float and loss - loss != 0.0:
                 self._suspect(step)
         elif losses:
@@ -127,10 +114,10 @@ class Unheard(Evaluating):
 
     def _note_loss(self, step: int, index: int) -> None:
         """Write down the loss of a step: the sum of its backward passes."""
-        if self._losses:
-            total = self._losses[0] if len(self._losses) == 1 else self.numbers.total(self._losses)
+        if self.losses:
+            total = self.losses[0] if len(self.losses) == 1 else self.numbers.total(self.losses)
             self.numbers.add("loss", step, total, _phase(index))
-            self._losses.clear()
+            self.losses.clear()
             if type(total) is float and total - total != 0.0:
                 self._suspect(step)
 

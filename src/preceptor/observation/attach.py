@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from preceptor.observation._listener import Listener
+from preceptor.observation._numbers import number
 from preceptor.observation._sites import hidden
 from preceptor.observation._uncompiled import leave_package_alone
 
@@ -93,14 +95,20 @@ class Attachment:
             undo()
         self._undo = []
 
+    def follow_backward(self) -> None:
+        """Tell when ``Tensor.backward`` is left."""
+        self._after(torch.Tensor, "backward", "left_backward", "", often=True)
+
     def _attach(self, accelerator: bool) -> None:
         tell = self.listener
+        tell.ears = self
         leave_package_alone()
         self._wrap(nn.Module, "__call__", functools.partial(_module_call, tell))
         for name in LOSSES:
             self._after(functional, name, "loss", name, often=True)
         self._wrap(torch.autograd, "backward", functools.partial(_backward, tell))
-        self._after(torch.Tensor, "backward", "left_backward", "", often=True)
+        if tell.by_hand:
+            self.follow_backward()
         self._before(torch.autograd, "grad", "gradients_asked")
         self._before(Optimizer, "zero_grad", "zero_grad", often=True)
         self._before(nn.Module, "zero_grad", "zero_grad", often=True)
@@ -164,7 +172,7 @@ class Attachment:
                     return result
                 try:
                     if tell.mine():
-                        if tell.asleep and not often:
+                        if tell.asleep:
                             tell.wake()
                         hear(said, original, args, kwargs, result, _frame(1))
                 except Exception as error:  # noqa: BLE001
@@ -189,7 +197,9 @@ class Attachment:
 
         def after(optimizer: Any, args: Any, kwargs: Any) -> None:
             try:
-                if tell.mine() and not (tell.asleep and tell.goes_by(optimizer)):
+                if tell.asleep and get_ident() == tell.thread and tell.goes_by(optimizer):
+                    return
+                if tell.mine():
                     tell.after_step(optimizer, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("after_step", error)
@@ -292,20 +302,21 @@ def _backward(tell: Listener, original: Any) -> Any:
         token = loss = None
         if not is_compiling():
             try:
-                if tell.mine():
-                    if tell.asleep:
-                        loss = tell.passes_by(tensors)
-                    if loss is None:
-                        token = tell.before_backward(tensors, _frame(1))
+                if tell.asleep and get_ident() == tell.thread:
+                    if isinstance(tensors, torch.Tensor) and tensors.numel() == 1:
+                        tell.begun, loss = True, number(tensors)
+                    else:
+                        tell.wake()
+                if loss is None and tell.mine():
+                    token = tell.before_backward(tensors, _frame(1))
             except Exception as error:  # noqa: BLE001
                 tell.complain("before_backward", error)
         original(tensors, *args, **kwargs)
-        if token is not None or loss is not None:
+        if loss is not None:
+            tell.losses.append(loss)
+        elif token is not None:
             try:
-                if loss is not None:
-                    tell.passed_by(loss)
-                else:
-                    tell.after_backward(token, tensors)
+                tell.after_backward(token, tensors)
             except Exception as error:  # noqa: BLE001
                 tell.complain("after_backward", error)
 
@@ -329,8 +340,10 @@ def _batch(tell: Listener, original: Any) -> Any:
     def __next__(self: Any) -> Any:  # noqa: N807
         token = None
         try:
-            if tell.mine():
-                token = True if tell.asleep else tell.before_batch(self)
+            if tell.asleep and get_ident() == tell.thread:
+                token = True
+            elif tell.mine():
+                token = tell.before_batch(self)
         except Exception as error:  # noqa: BLE001
             tell.complain("before_batch", error)
         if token is None:

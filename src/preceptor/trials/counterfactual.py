@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from preceptor.diagnosis.finding import Finding
@@ -84,13 +85,16 @@ class Bench:
         """Whether the fewest steps that show an effect take no more than the time that there is."""
         return self.steps * self.per_step * _FEW_PAIRS * 2 <= self.seconds * 2
 
-    def try_out(self, change: Change, given: tuple[Change, ...] = (), *, by_loss: bool = False) -> Trial:
+    def try_out(
+        self, change: Change, given: tuple[Change, ...] = (), *, by_loss: bool = False, supposed: bool = False
+    ) -> Trial:
         """Train pairs of twins that differ by one change, and compare them.
 
         Arguments:
             change: what one twin has and the other has not.
             given: what both have.
             by_loss: whether the loss is what is compared, where there is another measure too.
+            supposed: whether it is not known that what is given helps.
 
         Raises:
             ModelError: there is nothing that a change could be made to, or it does not fit.
@@ -108,7 +112,18 @@ class Bench:
             if seed == 1 and not _promising(before, after, judged[0].measure):
                 break
         on = self._judged_on()
-        return Trial((change,), judged[0].measure, tuple(before), tuple(after), base, on, given)
+        trial = Trial((change,), judged[0].measure, tuple(before), tuple(after), base, on, given)
+        if supposed and given and trial.improved:
+            return replace(trial, original=self._own(trial, judged[0] == unchanged.yardstick))
+        return trial
+
+    def _own(self, trial: Trial, by_task: bool) -> tuple[float, ...]:
+        """The values of the program as it is; NaN where another loss or measure forbids to compare."""
+        by = self.setup.yardstick if by_task else Yardstick("loss")
+        losses = trial.measure == "loss" and any(change.kind == "loss" for change in trial.given)
+        if losses or by.measure != trial.measure:
+            return (math.nan,) * trial.pairs
+        return tuple(self._value(self.setup, (), seed, trial.steps, by) for seed in range(trial.pairs))
 
     def _with(self, changes: tuple[Change, ...]) -> Setup:
         setup = self.setup
@@ -241,7 +256,13 @@ def _first_that_helps(bench: Bench, cause: str, changes: list[Change], outcome: 
 
 
 def _tried(
-    bench: Bench, cause: str, change: Change, given: tuple[Change, ...], outcome: Outcome
+    bench: Bench,
+    cause: str,
+    change: Change,
+    given: tuple[Change, ...],
+    outcome: Outcome,
+    *,
+    supposed: bool = False,
 ) -> Trial | None:
     by_loss = cause in _BY_LOSS or bench.setup.yardstick.measure == "loss"
     wanted = ((change,), given, by_loss)
@@ -249,7 +270,7 @@ def _tried(
         if (trial.changes, trial.given, trial.measure == "loss") == wanted:
             return trial
     try:
-        trial = bench.try_out(change, given, by_loss=by_loss)
+        trial = bench.try_out(change, given, by_loss=by_loss, supposed=supposed)
     except PreceptorError:
         return None
     except Exception as error:  # noqa: BLE001 an operator that does not take what the change makes of it
@@ -264,13 +285,14 @@ def _together(
 ) -> None:
     """Where faults hide one another: what did not help alone is tried again, given what did."""
     for cause in [cause for cause, trials in tried.items() if not _helped(trials)]:
-        given = _remedy(tried) or _others(wanted, cause)
+        proven = _remedy(tried)
+        given = proven or _others(wanted, cause)
         for change in wanted[cause][:_AGAIN]:
             if perf_counter() > bench.until:
                 return
             # How long both twins train is the bench's affair: a length is nothing that both can be given.
             beside = tuple(other for other in given if other.kind not in (change.kind, "epochs"))
-            trial = _tried(bench, cause, change, beside, outcome)
+            trial = _tried(bench, cause, change, beside, outcome, supposed=not proven)
             if trial is not None:
                 tried[cause].append(trial)
                 if trial.improved:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preceptor.errors import ConfigError
@@ -61,6 +61,9 @@ class Trial:
         steps: training steps of each twin.
         judged_on: what the values were measured on, in words.
         given: changes that both twins had: faults that hide one another are removed one by one.
+        original: the values of the program as it is, where ``given`` is not known to help: what both twins
+            had might have made the fault that the change then mends. By the same rule the change must be
+            better than these, too.
 
     Raises:
         ConfigError: numbers of values that do not agree, or no such measure.
@@ -80,6 +83,7 @@ class Trial:
     steps: int
     judged_on: str = ""
     given: tuple[Change, ...] = ()
+    original: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES or len(self.baseline) != len(self.changed) or not self.baseline:
@@ -115,6 +119,8 @@ class Trial:
     @property
     def improved(self) -> bool:
         """Whether the change helped, by the rule above."""
+        if self.original and not replace(self, baseline=self.original, original=()).improved:
+            return False
         better = all(difference > 0 for difference in self.differences)
         enough = self.effect >= MEASURES[self.measure].least
         return better and enough and self.pairs >= _FEWEST and self.interval[0] > 0
@@ -150,6 +156,7 @@ class Trial:
             "measure": MEASURES[self.measure].name,
             "baseline": _plain(_middle(self.baseline)),
             "changed": _plain(_middle(self.changed)),
+            "original": _plain(_middle(self.original)) if self.original else None,
             "interval": [_plain(low), _plain(high)],
             "steps": self.steps,
             "pairs": self.pairs,
