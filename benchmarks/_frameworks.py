@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ __all__ = ["ignite_loop", "keras_loop", "lightning_loop", "preceptor_loop", "sko
 os.environ.setdefault("KERAS_BACKEND", "torch")  # read once, when Keras is imported
 
 
-def preceptor_loop(work: Workload, epochs: int, clock: Clock, *, lean: bool = True) -> Outcome:
+def preceptor_loop(
+    work: Workload,
+    epochs: int,
+    clock: Clock,
+    *,
+    lean: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    tell: Callable[[Any], object] = lambda run: None,
+) -> Outcome:
     """Preceptor; lean: only what the others do, no measuring on training examples, no run folder."""
     import preceptor
 
@@ -42,9 +51,14 @@ def preceptor_loop(work: Workload, epochs: int, clock: Clock, *, lean: bool = Tr
             batch_size=work.batch,
             epochs=epochs,
             out=False if lean else Path(folder) / "run",
-            settings={"training.patience": epochs, "training.train_examples": 0 if lean else "auto"},
+            settings={
+                "training.patience": epochs,
+                "training.train_examples": 0 if lean else "auto",
+                **(settings or {}),
+            },
             callbacks=[Tick()],
         )
+    tell(run)
     return Outcome(run.state.step, run.history[-1, "val_loss"], run.history[-1, "val_accuracy"])
 
 
@@ -141,10 +155,36 @@ def ignite_loop(work: Workload, epochs: int, clock: Clock) -> Outcome:
     return Outcome(state.iteration, evaluator.state.metrics["loss"], evaluator.state.metrics["accuracy"])
 
 
+def _keras_residual(work: Workload) -> Any:
+    """ResNet-20 in Keras: shortcuts that take every second pixel and fill further channels with zeros."""
+    from keras import Input, Model, layers, ops
+
+    first = {"data_format": "channels_first"}
+
+    def convolution(x: Any, width: int, stride: int) -> Any:
+        x = layers.ZeroPadding2D(1, **first)(x)
+        return layers.BatchNormalization(axis=1)(layers.Conv2D(width, 3, stride, use_bias=False, **first)(x))
+
+    start = Input(work.shape)
+    x = layers.ReLU()(convolution(start, 16, 1))
+    for width in (16, 32, 64):
+        for _ in range(3):
+            more = width - x.shape[1]
+            inner = layers.ReLU()(convolution(x, width, 2 if more else 1))
+            if more:
+                sides = ((0, 0), (more // 2, more - more // 2), (0, 0), (0, 0))
+                x = ops.pad(layers.AveragePooling2D(1, 2, **first)(x), sides)
+            x = layers.ReLU()(layers.Add()([convolution(inner, width, 1), x]))
+    pooled = layers.GlobalAveragePooling2D(**first)(x)
+    return Model(start, layers.Dense(work.classes)(pooled))
+
+
 def _keras_model(work: Workload) -> Any:
     """The same network in Keras, with the same weights: kernels are stored input first there."""
     from keras import Input, Sequential, layers
 
+    if work.name == "resnet-20":
+        return _keras_residual(work)
     first, weights, stack = "channels_first", [], [Input(work.shape)]
     for module in work.model():
         if isinstance(module, nn.Linear):

@@ -36,6 +36,7 @@ ONE_OF_EACH = (
     "training/test_regularization.py",
     "training/test_resume.py",
     "training/test_second_order.py",
+    "training/test_transfer.py",
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor import catalogue, errors
-    from preceptor.run import Evaluation, Run, Watch, diagnose, load, train, watch
+    from preceptor.run import Evaluation, Run, Watch, diagnose, load, summary, train, watch
     from preceptor.training import Callback, Experiment, History
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "diagnose",
     "errors",
     "load",
+    "summary",
     "train",
     "watch",
 ]
@@ -37,6 +38,7 @@ _HOMES = {
     "Watch": "run",
     "diagnose": "run",
     "load": "run",
+    "summary": "run",
     "train": "run",
     "watch": "run",
 }

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
+import lzma
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from safetensors import SafetensorError
 
-from preceptor.errors import StorageError
+from preceptor.errors import DataError, StorageError
 
-__all__ = ["atomic", "write_json", "write_text"]
+__all__ = ["atomic", "open_text", "write_json", "write_text"]
 
 _INTACT = ", then resume or try again: what stood there before is intact"
 _HINTS = {
@@ -25,6 +28,7 @@ _HINTS = {
     errno.EACCES: "choose a folder that you may write to, with --out",
     errno.EROFS: "choose a folder on a disk that is not read-only, with --out",
 }
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 @contextmanager
@@ -74,6 +78,44 @@ def _storage_error(path: Path, error: Exception) -> StorageError:
         received=reason,
         hint=_HINTS.get(number or 0, "check that the folder exists and can be written to"),
     )
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[IO[str]]:
+    """Open a text file in UTF-8 to be read line by line; gzip and xz, told by the first bytes, are unpacked.
+
+    Raises:
+        DataError: no such file, not UTF-8, or a damaged archive.
+        StorageError: the operating system will not let it be read.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "words.txt.gz"
+        >>> _ = file.write_bytes(gzip.compress(b"one\\ntwo\\n"))
+        >>> with open_text(file) as lines:
+        ...     [line.strip() for line in lines]
+        ['one', 'two']
+    """
+    if not path.is_file():
+        raise DataError(f"no file {str(path)!r}", expected="a text file", received="no such file")
+    try:
+        with path.open("rb") as raw:
+            head = raw.read(6)
+        opened = next((read for magic, read in _PACKED.items() if head.startswith(magic)), open)
+        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
+            yield cast("IO[str]", file)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{str(path)!r} is not UTF-8 text",
+            received=str(error),
+            hint="save it as UTF-8 (iconv -f latin1 -t utf-8)",
+        ) from error
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{str(path)!r} is damaged", received=str(error), hint="fetch or pack the file again"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{str(path)!r} cannot be read", received=str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from preceptor.catalogue import Entry, entry, find, get, kinds
+from preceptor.catalogue.layers import auxiliary_outputs
 from preceptor.errors import ConfigError
 
 KINDS = (
@@ -26,6 +27,7 @@ KINDS = (
     "initialization",
     "initializer",
     "inspection",
+    "language-model",
     "layer",
     "loss",
     "metric",
@@ -37,6 +39,8 @@ KINDS = (
     "regularizer",
     "schedule",
     "solver",
+    "transfer",
+    "word-embedding",
     "worked-example",
 )
 ROSENBROCK_RATES = {
@@ -339,10 +343,12 @@ def test_initializer_fills_in_place_from_the_global_generator(e: Entry):
 @every("architecture")
 def test_architecture_gives_the_right_shape_and_reaches_every_parameter(e: Entry):
     torch.manual_seed(5)
-    for inputs in ((1, 28, 28), (3, 32, 32)):
-        model = e.build(inputs, 7)
+    for inputs in e.traits.get("inputs", ((1, 28, 28), (3, 32, 32))):
+        model = e.build(inputs, 7, **e.traits.get("tiny", {}))
         output = model(torch.randn(16, *inputs))
-        assert output.shape == (16, 7)
-        output.square().sum().backward()
+        assert output.shape == (16, 7, *(inputs[1:] if e.traits.get("dense") else ()))
+        outputs = [output, *(extra for _, extra in auxiliary_outputs(model))]
+        extra = [model.penalty()] if e.traits.get("penalty") else []
+        sum([one.square().sum() for one in outputs] + extra).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
         assert model.sizes[-1] == 7

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from preceptor.catalogue import Entry, entry, find
+from preceptor.catalogue.layers import auxiliary_outputs
 from preceptor.catalogue.regularizers import MOMENTS, Regularizer
 
 
@@ -27,6 +28,8 @@ def build(e: Entry, **options: Any) -> nn.Module:
 def inputs(e: Entry, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(*e.traits["takes"], generator=generator, dtype=torch.float64).to(dtype)
+    if "beside" in e.traits:
+        return x, torch.randn(*e.traits["beside"], generator=generator, dtype=torch.float64).to(dtype)
     if not e.traits.get("indices"):
         return (x,)
     places = torch.arange(64).reshape(8, 8)[::2, ::2].expand(*x.shape).contiguous()
@@ -34,7 +37,8 @@ def inputs(e: Entry, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, 
 
 
 def calls(e: Entry, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return module(x, *inputs(e)[1:])
+    output = module(x, *(other[: len(x)] for other in inputs(e, x.dtype)[1:]))
+    return output[0] if isinstance(output, tuple) else output  # recurrent layers give their state as well
 
 
 @every("layer", "normalization")
@@ -51,7 +55,8 @@ def test_layer_has_the_right_shape_and_gradient(e: Entry):
 def test_layer_reaches_every_parameter(e: Entry):
     module = build(e)
     x = inputs(e, torch.float32)[0].requires_grad_()
-    calls(e, module.train(), x).square().sum().backward()
+    outputs = [calls(e, module.train(), x), *(extra for _, extra in auxiliary_outputs(module))]
+    sum(one.square().sum() for one in outputs).backward()
     assert x.grad is not None
     assert all(p.grad is not None for p in module.parameters())
 
@@ -67,7 +72,7 @@ def test_evaluation_is_without_chance_and_treats_examples_alone(e: Entry):
     assert torch.equal(first, second)
     assert torch.equal(torch.get_rng_state(), before)
     if not e.traits.get("indices") and "views" not in e.traits:
-        torch.testing.assert_close(module(x[:1]), first[:1])
+        torch.testing.assert_close(calls(e, module, x[:1]), first[:1])
 
 
 @every("layer", "normalization")

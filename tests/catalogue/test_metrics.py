@@ -190,3 +190,17 @@ def test_update_never_waits_for_the_device(name: str):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert metric.compute() == pytest.approx(_stream(name, output.cpu(), target.cpu()), rel=1e-6)
+
+
+def test_top_1_and_top_5_by_their_usual_names():
+    generator = torch.Generator().manual_seed(0)
+    output = torch.randn(200, 10, generator=generator)
+    target = torch.randint(10, (200,), generator=generator)
+    found = {}
+    for name in ("top1", "top-1-score", "accuracy", "top5", "top-5-score", "top5err", "top-5-error"):
+        metric = get(name, kind="metric")
+        metric.update(output, target)
+        found[name] = metric.compute()
+    assert found["top1"] == found["top-1-score"] == found["accuracy"] < found["top5"]
+    assert found["top5"] == found["top-5-score"] == pytest.approx(1 - found["top5err"])
+    assert found["top5err"] == found["top-5-error"]

@@ -18,9 +18,9 @@ def test_a_rate_that_is_too_high_is_repaired(cli: Cli) -> None:
     done = cli("train", *FAST, "--attend")
     assert done.code == 0, done.out + done.err
     heads = [line.split()[0] for line in done.lines if not line[:5].strip().isdigit() and "←" not in line]
-    assert heads[:4] == ["data", "model", "epoch", "✗"]
+    assert heads[:5] == ["data", "model", "device", "epoch", "✗"]
     again = heads.index("applied")
-    assert heads[again : again + 4] == ["applied", "data", "model", "epoch"]
+    assert heads[again : again + 5] == ["applied", "data", "model", "device", "epoch"]
     assert heads[-4:] == ["attended", "test", "verdict", "report"]
     assert [line for line in done.lines if line.startswith("  tried      lr 100 → ")]
     assert next(line for line in done.lines if line.startswith("applied")).endswith("; training again")
@@ -88,9 +88,9 @@ def judged(cli: Cli) -> Path:
         (("--from", "run", "--apply", "lrr=1"), ["unknown change 'lrr'", "did you mean 'lr'?"]),
         (("--from", "run", "--apply", "momentum=0.9"), ["no setting optimizer.momentum", "optimizer.lr"]),
         (("--from", "run", "--apply", "zero_grad=1"), ["is no setting of a training"]),
-        (("--from", "run"), ["--from and --apply go together", "run/experiment.toml"]),
-        (("--apply", 1), ["--from and --apply go together"]),
-        (("--from", "run", "--apply", 1, "--resume", "run"), ["--from and --apply go together"]),
+        (("--from", "run"), ["--from goes with new data, or with --apply", "run/experiment.toml"]),
+        (("--apply", 1), ["--from goes with new data, or with --apply"]),
+        (("--from", "run", "--apply", 1, "--resume", "run"), ["--from goes with new data, or with --apply"]),
         (("iris", "--attend", "--set", "data.val=0"), ["judges changes on validation examples"]),
         (("--resume", "run", "--attend"), ["a run that goes on cannot be attended"]),
     ],

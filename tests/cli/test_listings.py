@@ -14,7 +14,10 @@ from preceptor.diagnosis.causes import CAUSES
 
 from .conftest import Cli
 
-VERBS = ("train", "run", "diagnose", "evaluate", "predict", "compare", "eject", "catalogue", "env")
+VERBS = (
+    "train", "run", "diagnose", "evaluate", "predict", "look",
+    "compare", "summary", "eject", "catalogue", "env",
+)  # fmt: skip
 
 
 def test_the_kinds(cli: Cli) -> None:

@@ -21,9 +21,11 @@ UNWATCHED = ("--set", "training.watch=false")  # what a verdict adds is another 
 def test_the_lines_of_a_training(cli: Cli) -> None:
     done = cli("train", "digits", "--epochs", 3)
     assert (done.code, done.err) == (0, "")
-    data, model, head, *epochs, test, verdict, report = done.lines
+    data, model, device, head, *epochs, test, verdict, report = done.lines
     assert data == "data     1,797 images 8×8 · 10 classes · split 1,257/270/270 (stratified, seed 0)"
     assert model == "model    mlp 64-128-10 · 9,610 parameters"
+    assert device.startswith("device   ")
+    assert device.endswith(" · fp32")
     assert head == "epoch  train_loss  val_loss  val_accuracy        lr      s"
     assert len(epochs) == 3
     for number, row in enumerate(epochs, 1):
@@ -119,8 +121,8 @@ def test_a_number_to_predict(cli: Cli, prices: Path) -> None:
 def test_without_validation_and_test(cli: Cli) -> None:
     done = cli("train", "iris", "--epochs", 1, "--set", "data.val=0", "--set", "data.test=0", *UNWATCHED)
     assert done.code == 0
-    assert [line.split()[0] for line in done.lines] == ["data", "model", "epoch", "1", "report"]
-    assert done.lines[2].split() == ["epoch", "train_loss", "train_accuracy", "lr", "s"]
+    assert [line.split()[0] for line in done.lines] == ["data", "model", "device", "epoch", "1", "report"]
+    assert done.lines[3].split() == ["epoch", "train_loss", "train_accuracy", "lr", "s"]
 
 
 def test_no_test_leaves_the_test_set_alone(cli: Cli) -> None:

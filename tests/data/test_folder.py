@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preceptor.data import load, prepare
-from preceptor.errors import DataError
+from preceptor.data import load, prepare, read_inputs
+from preceptor.errors import ConfigError, DataError
 
 
 def fill(folder: Path, level: int, count: int = 3, size: tuple[int, int] = (8, 6), mode: str = "L") -> None:
@@ -95,3 +95,34 @@ def test_a_class_without_training_images(tmp_path: Path) -> None:
 def test_order_is_that_of_the_paths(pets: Path) -> None:
     assert load(pets).fingerprint == load(str(pets)).fingerprint
     np.testing.assert_array_equal(load(pets).targets, ["cats"] * 3 + ["dogs"] * 5)
+
+
+def test_sizes_as_asked_for(pets: Path) -> None:
+    fill(pets / "cats", 10, count=2, size=(4, 4))
+    for size, fit, shape in ((5, "crop", (5, 5)), ((4, 10), "pad", (4, 10)), ((4, 10), "stretch", (4, 10))):
+        data = load(pets, image_size=size, image_fit=fit)
+        assert data.shape == (1, *shape)
+        assert f"resized to {shape[0]}×{shape[1]}, as asked for" in data.notes[0]
+    assert load(pets, image_size=4, image_fit="pad").inputs[data.targets == "dogs"].min() == 0  # its bars
+    assert load(pets, image_size=4).inputs[data.targets == "dogs"].min() == 200
+
+
+def test_new_images_are_fitted_as_in_training(pets: Path, tmp_path: Path) -> None:
+    ready = prepare(load(pets, image_size=4), val=0, test=0)
+    wide = np.zeros((4, 12), np.uint8)
+    wide[:, 4:8] = 200
+    Image.fromarray(wide).save(tmp_path / "new.png")
+    for fit, low in (("crop", 200), ("pad", 0)):
+        raw, _ = read_inputs(tmp_path / "new.png", ready.preprocessor, image_size=4, image_fit=fit)
+        assert raw.shape == (1, 1, 4, 4)
+        assert raw.min() == low
+    raw, _ = read_inputs(wide[None, None], ready.preprocessor, image_size=4)
+    assert (raw.shape, raw.min()) == ((1, 1, 4, 4), 200)
+
+
+def test_an_image_size_for_other_data() -> None:
+    assert load("digits", image_size=16).shape == (1, 16, 16)
+    assert load("digits", image_size=8).notes == load("digits").notes
+    assert load("digits", image_size=16).fingerprint != load("digits").fingerprint
+    with pytest.raises(ConfigError, match=r"only images have an image_size(.|\n)*4 columns"):
+        load("iris", image_size=16)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from preceptor.data import load, prepare, read_inputs
-from preceptor.errors import DataError
+from preceptor.data import load, prepare, read_inputs, split
 
 MNIST_TEST = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -67,11 +66,21 @@ def test_cifar_as_jpeg(shared: Path) -> None:
     assert (data.part == "test").sum() == 10_000
 
 
-@pytest.mark.parametrize("name", ["camvid/camvid-180x240.npz", "isbi2012/isbi2012.npz"])
+@pytest.mark.parametrize(
+    ("name", "text", "parts"),
+    [
+        (
+            "camvid/camvid-180x240.npz",
+            "701 images 180×240×3 · masks of 12 classes",
+            "367/101/233 (val and test as given)",
+        ),
+        ("isbi2012/isbi2012.npz", "30 images 512×512 · masks of 2 classes", "20/5/5 (in blocks)"),
+    ],
+)
 @pytest.mark.slow
-def test_masks_are_no_targets_here(shared: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"holds no targets(.|\n)*mask"):
-        load(shared / "data" / name)
+def test_images_with_masks(shared: Path, name: str, text: str, parts: str) -> None:
+    data = load(shared / "data" / name)
+    assert (data.text, split(data).text) == (text, parts)
 
 
 def test_adult(shared: Path) -> None:

@@ -41,7 +41,8 @@ class TestDecisions:
     def test_nothing_is_left_open(self) -> None:
         problem, experiment = built()
         flat = experiment.flat()
-        assert "auto" not in {v for k, v in flat.items() if k != "training.train_examples"}
+        of_the_data = {"training.train_examples", "data.image_size"}  # follow from the data alone, always
+        assert "auto" not in {v for k, v in flat.items() if k not in of_the_data}
         assert (flat["model.name"], flat["loss.name"], flat["training.monitor"]) == (
             "mlp",
             "cross-entropy",

@@ -36,8 +36,9 @@ class Picture:
 
     Attributes:
         kind: "lines" (x against every series), "bars" (one value to a label of x), "points" (x against y,
-            coloured by ``labels``), "image" (a matrix), "tiles" (many small images, (N, H, W)), "contour"
-            (values over a grid, with arrows if there are), "graph" (labels at x and y, joined by edges).
+            coloured by ``labels``, with ``names`` beside them), "image" (a matrix), "tiles" (many small
+            images, (N, H, W)), "contour" (values over a grid, with arrows if there are), "graph" (labels at x
+            and y, joined by edges).
         series: the values by name.
         x: positions or labels; None: 0, 1, ….
         title, x_label, y_label: words.
@@ -56,7 +57,9 @@ class Picture:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width and height in inches: a graph's grow with it."""
+        """Width and height in inches: a graph's grow with it, and points with names need room."""
+        if "names" in self.series:
+            return 3 * _INCHES, 2 * _INCHES
         if self.kind != "graph":
             return 1.4 * _INCHES, _INCHES
         x, y = array(self.series["x"]), array(self.series["y"])
@@ -103,6 +106,8 @@ def _points(picture: Picture, axes: Axes, colours: Sequence[str]) -> None:
         own = groups == label
         name = "" if labels is None else str(label)
         axes.scatter(x[own], y[own], s=8, color=colours[i % len(colours)], label=name)
+    for name, across, up in zip(picture.series.get("names", ()), x, y, strict=False):
+        axes.annotate(name, (across, up), (3, 2), textcoords="offset points", fontsize="xx-small")
 
 
 def _image(picture: Picture, axes: Axes, colours: Sequence[str]) -> None:

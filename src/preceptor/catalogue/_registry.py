@@ -111,6 +111,11 @@ def entry(name: str, kind: str | None = None) -> Entry:
         'cross-entropy'
     """
     among: Iterable[str] = _by_kind if kind is None else [_kind(kind)]
+    if ":" in name and "architecture" in among:
+        from preceptor.catalogue.architectures.providers import provided
+
+        if (network := provided(name)) is not None:
+            return network
     wanted = _normal(name)
     hits = [_by_kind[k][_alias[k, wanted]] for k in among if (k, wanted) in _alias]
     if len(hits) == 1:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from preceptor.catalogue._checks import check_choice, check_number
 from preceptor.catalogue._registry import get, registered
 from preceptor.errors import ConfigError
 
 __all__ = [
+    "ScaledTanh",
     "elu",
     "gelu",
     "identity",
     "leaky_relu",
     "make_activation",
     "relu",
+    "scaled_tanh",
     "sigmoid",
     "silu",
     "softplus",
@@ -163,6 +165,46 @@ def silu() -> nn.Module:
 def tanh() -> nn.Module:
     """Hyperbolic tangent: an S-shaped function with values in (−1, 1)."""
     return nn.Tanh()
+
+
+class ScaledTanh(nn.Module):
+    """f(x) = scale · tanh(slope · x).
+
+    Example:
+        >>> import torch
+        >>> ScaledTanh(2.0, 0.5)(torch.tensor([0.0, 2.0]))
+        tensor([0.0000, 1.5232])
+    """
+
+    def __init__(self, scale: float, slope: float) -> None:
+        super().__init__()
+        self.scale = check_number("scaled-tanh", "scale", scale, 1e-6)
+        self.slope = check_number("scaled-tanh", "slope", slope, 1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to every element."""
+        return self.scale * (self.slope * x).tanh()
+
+    def extra_repr(self) -> str:
+        """Return its numbers."""
+        return f"scale={self.scale:g}, slope={self.slope:g}"
+
+
+@registered(
+    kind=_KIND,
+    name="scaled-tanh",
+    aliases=("lecun-tanh", "stretched-tanh"),
+    formula="f(x) = scale · tanh(slope · x); with the defaults f(±1) = ±1, and the curvature is largest "
+    "there",
+    shapes=_SHAPES,
+    when="the networks of the nineties, with targets of ±1",
+    pitfalls="as tanh it saturates; any other size of inputs or targets loses what the numbers are made for",
+    source="LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998",
+    example=">>> get('scaled-tanh')(torch.tensor([-1.0, 0.0, 1.0]))\ntensor([-1.0000,  0.0000,  1.0000])",
+)
+def scaled_tanh(scale: float = 1.7159, slope: float = 2 / 3) -> nn.Module:
+    """Scaled hyperbolic tangent: values in (−1.7159, 1.7159), and ±1 at ±1."""
+    return ScaledTanh(scale, slope)
 
 
 @registered(

@@ -53,7 +53,7 @@ def _run(name: str, data: str, shown: str) -> str:
 @registered(
     kind=_KIND,
     name="accuracy",
-    aliases=("acc", "top1-accuracy", "top-1-accuracy"),
+    aliases=("acc", "top1", "top-1", "top1-accuracy", "top-1-accuracy", "top-1-score"),
     formula="(1/N) Σ_i [argmax_k z_ik = y_i]; for one logit: [z_i > 0] = y_i",
     shapes=_CLASSES,
     when="classes of similar size, errors of similar cost",
@@ -87,7 +87,7 @@ def error() -> Metric:
 @registered(
     kind=_KIND,
     name="top5-accuracy",
-    aliases=("top-5-accuracy", "top-k-accuracy"),
+    aliases=("top5", "top-5", "top-5-accuracy", "top-5-score", "top-k-accuracy"),
     formula="(1/N) Σ_i [y_i among the k highest z_i]",
     shapes=_CLASSES,
     when="many classes, several of which can be right",
@@ -105,8 +105,8 @@ def top5_accuracy(k: int = 5) -> Metric:
 @registered(
     kind=_KIND,
     name="top5-error",
-    aliases=("top-5-error", "top-k-error"),
-    formula="1 − top5-accuracy",
+    aliases=("top5err", "top-5-error", "top-k-error"),
+    formula="1 − top5-accuracy; papers give it in percent",
     shapes=_CLASSES,
     when="comparison with published ImageNet results",
     pitfalls="always 0 where there are no more than k classes",

@@ -33,6 +33,7 @@ _NAMED_AS = {
     "feature-map": "Modules before a linear layer.",
     "inspection": "Functions of data, models and runs, each with numbers, a sentence and pictures.",
     "initializer": "Named as `model.init`; fills the weights, and sets biases to zero.",
+    "language-model": "Functions of token ids: models that count, their measures, and decoding with them.",
     "loss": "Named as `loss`; what is trained with takes logits, not probabilities.",
     "metric": "Named in `metrics`; history keys write them with an underscore, as `val_macro_f1`.",
     "optimizer": "Named as `optimizer`.",
@@ -40,9 +41,11 @@ _NAMED_AS = {
     "rate-rule": "Functions of rates, schedules and models: what a learning rate amounts to.",
     "schedule": "Named as `schedule`; lengths are in epochs.",
     "solver": "Functions of A and b; in a training named as `optimizer.solver` of `closed-form`.",
+    "transfer": "Functions of a trained model, for other data; `preceptor train --from RUN` uses them.",
+    "word-embedding": "Functions of token ids, counts and vectors; `glove` is trained by `--task embedding`.",
     "worked-example": "Derivations done by hand, to be held against automatic differentiation.",
 }
-_UNCOUNTED = ("estimation", "initialization")
+_UNCOUNTED = ("estimation", "initialization", "transfer")
 _PARTS = (
     ("formula", "Formula"),
     ("shapes", "Shapes"),

@@ -48,7 +48,7 @@ class MatchReport:
 @registered(
     kind="initialization",
     name="pretrained",
-    aliases=("pretrained-initialization", "load-weights", "warm-start"),
+    aliases=("pretrained-initialization", "load-weights", "warm-start", "reuse-of-trained-parts", "tl-reuse"),
     formula="w ← w of the source, for every tensor with the same name and shape; the others keep their start",
     shapes="a model; a run folder, a .safetensors file, a state_dict or a module → a report, the model "
     "changed "

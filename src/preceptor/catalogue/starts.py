@@ -172,7 +172,7 @@ def relu_bias(tensor: Tensor, value: float = 0.1) -> Tensor:
 @registered(
     kind=_KIND,
     name="identity",
-    aliases=("eye", "irnn", "identity-matrix"),
+    aliases=("eye", "identity-matrix"),
     formula="w_ij = scale if i = j, else 0",
     shapes="weights (n, m), filled in place → the same tensor",
     when="the recurrent matrix of a ReLU network (with biases 0): state and gradient are kept over any time",

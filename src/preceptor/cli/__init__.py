@@ -9,7 +9,20 @@ from typing import Any, NoReturn
 
 import typer
 
-from preceptor.cli import _catalogue, _compare, _diagnose, _eject, _env, _evaluate, _predict, _run, _train
+from preceptor.cli import (
+    _catalogue,
+    _compare,
+    _diagnose,
+    _eject,
+    _env,
+    _evaluate,
+    _look,
+    _neighbours,
+    _predict,
+    _run,
+    _summary,
+    _train,
+)
 from preceptor.errors import OutOfMemory, PreceptorError
 
 __all__ = ["app", "main"]
@@ -27,7 +40,10 @@ app.command("run", context_settings=_run.SETTINGS)(_run.run)
 app.command("diagnose")(_diagnose.diagnose)
 app.command("evaluate")(_evaluate.evaluate)
 app.command("predict")(_predict.predict)
+app.command("neighbours")(_neighbours.neighbours)
 app.command("compare")(_compare.compare)
+app.command("look")(_look.look)
+app.command("summary")(_summary.summary)
 app.command("eject")(_eject.eject)
 app.command("catalogue")(_catalogue.catalogue)
 app.command("env")(_env.env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,13 +22,26 @@ def catalogue(
     ] = None,
     name: Annotated[str | None, typer.Argument(help="With 'show': the name; with 'errata': a topic.")] = None,
     kind: Annotated[str | None, typer.Option(help="The kind, where several things share a name.")] = None,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="With architectures: parameters, operations and memory of each.")
+    ] = False,
+    chart: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With architectures: draw parameters against operations (.svg, .png, .pdf)."
+        ),
+    ] = None,
 ) -> None:
     """List what can be named, by kind or pattern; `show NAME` tells all about one; `errata` are misprints."""
     from preceptor import catalogue as names
     from preceptor.errors import ConfigError
     from preceptor.report.terminal import table
 
-    if what == "show":
+    if counts or chart is not None:
+        from preceptor.cli._chart import compared
+
+        typer.echo(compared(what, chart))
+    elif what == "show":
         if name is None:
             raise ConfigError("what is to be shown?", expected="preceptor catalogue show NAME")
         typer.echo(_shown(name, kind))

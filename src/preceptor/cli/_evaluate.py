@@ -33,3 +33,6 @@ def evaluate(
     typer.echo(line(found.part if len(found.part) < 9 else "data", str(found)))
     for name, value in {"loss": found.loss, **found.metrics}.items():
         typer.echo(line("", f"{name:<16}{value:.4f}"))
+    for name, values in found.by_class.items():
+        shown = "  ".join(f"{measure} {value:.3f}" for measure, value in values.items())
+        typer.echo(line("", f"{name:<16}{shown}"))

@@ -13,12 +13,15 @@ __all__ = ["predict"]
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     data: Annotated[Path, typer.Argument(help="New examples, in the form of the training data.")],
-    out: Annotated[Path | None, typer.Option(help="Write the CSV here; default: standard output.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the CSV here, masks or images as .npz; default: CSV on standard output."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Leave to run your own model's code: file.py:Name.")
     ] = None,
 ) -> None:
-    """Predict for new examples; CSV with a row for each."""
+    """Predict for new examples; CSV with a row for each, masks and images as arrays of an .npz file."""
     import csv
     import io
     import warnings
@@ -33,6 +36,11 @@ def predict(
         predictions = loaded.predict(str(data))
     for note in notes:
         typer.echo(f"note: {note.message}", err=True)
+    if predictions.ndim > 2:
+        from preceptor.cli._grids import write_grids
+
+        typer.echo(write_grids(loaded, predictions, out), nl=False)
+        return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if loaded.task.name == "classification":

@@ -20,7 +20,11 @@ def train(
         str | None, typer.Option(help="A name from the catalogue, or your own: file.py:Name.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification or regression; default: by the targets.")
+        str | None,
+        typer.Option(
+            help="classification, regression, segmentation, denoising, reconstruction or embedding; default: "
+            "by the targets."
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="At most this many passes over the training examples.")
@@ -28,11 +32,22 @@ def train(
     lr: Annotated[float | None, typer.Option(help="The learning rate.")] = None,
     batch_size: Annotated[str | None, typer.Option(help="Examples a batch, or 'full'.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, dropout and the order of examples.")] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Vary the images in training: standard, or a name of the catalogue; repeatable.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="Any setting, such as optimizer.lr=3e-3; may be repeated."
         ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32 (default), bf16 or fp16; auto measures here whether half is faster."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: the next runs/NAME-N.")] = None,
@@ -46,7 +61,30 @@ def train(
         ),
     ] = False,
     origin: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Train anew, with the settings of this run.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of this run, on other data; with --apply: from its settings.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Layers that do not learn: all-but-head, first-3, 'features.*', …; may be repeated.",
+        ),
+    ] = None,
+    unfreeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EPOCH=LAYERS",
+            help="Layers that learn from an epoch on, such as 5=last-2; 10: all of them; may be repeated.",
+        ),
+    ] = None,
+    layer_lr_decay: Annotated[
+        float | None,
+        typer.Option(metavar="FACTOR", help="Of the learning rate, from each layer to the one before it."),
     ] = None,
     apply: Annotated[
         str | None,
@@ -70,6 +108,11 @@ def train(
         "lr": lr,
         "batch_size": int(batch_size) if batch_size and batch_size.isdigit() else batch_size,
         "seed": seed,
+        "precision": precision,
         "device": device,
+        "augmentations": augment,
+        "freeze": freeze or None,
+        "unfreeze": unfreeze or None,
+        "layer_lr_decay": layer_lr_decay,
     }
     raise typer.Exit(perform(Request(data, chosen, settings or [], out, resume, test, attend, origin, apply)))

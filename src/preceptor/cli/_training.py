@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from preceptor.cli._embedding import perform_embedding
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS, as_text, counts
 from preceptor.errors import ConfigError
@@ -15,6 +16,7 @@ from preceptor.report.terminal import EpochTable, describe_data, describe_model,
 from preceptor.run import Attend, Run, train
 from preceptor.run._apply import repaired
 from preceptor.run._attend import Round, note_origin
+from preceptor.run._embedding import is_embedding
 from preceptor.training import Callback, Experiment, Problem
 from preceptor.training.experiment import parse_assignments
 from preceptor.trials.change import Change
@@ -44,9 +46,11 @@ def perform(request: Request) -> int:
     console = Console(highlight=False)
     settings = parse_assignments(request.settings)
     experiment, data, changes = _start(request)
+    if is_embedding(request.chosen.get("task"), experiment):
+        return perform_embedding(request, experiment, data)
 
     def on_start(run: Run) -> list[Callback]:
-        if request.origin is not None and not run.changes:  # an attended training goes on from itself
+        if request.apply is not None and not run.changes:  # an attended training goes on from itself
             note_origin(run, str(request.origin), changes)
         return _begin(run, console, quiet=request.attend)
 
@@ -59,6 +63,7 @@ def perform(request: Request) -> int:
         out=request.out,
         resume=request.resume or False,
         on_start=on_start,
+        from_=request.origin if request.apply is None else None,
         attend=request.attend and Attend(tell=lambda one: _tell(one, console)),
         **{k: v for k, v in request.chosen.items() if v is not None},
     )
@@ -67,7 +72,7 @@ def perform(request: Request) -> int:
 
 def _start(request: Request) -> tuple[Experiment | None, str | None, list[Change]]:
     """Return the settings and the data to begin with, and the changes that were made to the settings."""
-    if request.origin is not None or request.apply is not None:
+    if request.apply is not None or (request.origin is not None and request.data is None):
         return _anew(request)
     return *_new(request), []
 
@@ -76,8 +81,8 @@ def _anew(request: Request) -> tuple[Experiment, str | None, list[Change]]:
     if request.origin is None or request.apply is None or request.resume is not None:
         given = {"--from": request.origin, "--apply": request.apply, "--resume": request.resume}
         raise ConfigError(
-            "--from and --apply go together",
-            expected="--from RUN --apply N, for a new run",
+            "--from goes with new data, or with --apply",
+            expected="DATA --from RUN, to start from its weights, or --from RUN --apply N, from its settings",
             received=" ".join(f"{option} {value}" for option, value in given.items() if value is not None),
             hint=f"preceptor train {request.origin or 'RUN'}/experiment.toml trains with the same settings",
         )
@@ -116,6 +121,9 @@ def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]
         run.tell = lambda finding: _show(finding, console)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
+        _say(console, "device", str(run.predictor.speed))
+    if run.transfer is not None:
+        _say(console, "transfer", "\n".join(run.transfer["lines"]))
     return [EpochTable(console)]
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from preceptor.data._dataset import Array, Dataset, Table, fingerprint
-from preceptor.data._targets import check_classes, class_names, clean, codes, infer
+from preceptor.data._masks import mask_classes, plain_masks
+from preceptor.data._targets import NOTE, check_classes, class_names, clean, codes, infer
 from preceptor.errors import DataError
 
 __all__ = ["assemble", "named_targets"]
@@ -36,7 +37,8 @@ def assemble(
     Raises:
         DataError: the targets are unusable, or not as many as the inputs.
     """
-    y = clean(targets)
+    masks = plain_masks(targets, inputs) if kind == "images" and np.ndim(targets) > 2 else None
+    y = clean(targets) if masks is None else masks
     if len(inputs) != len(y):
         raise DataError(
             "inputs and targets differ in length",
@@ -45,12 +47,16 @@ def assemble(
         )
     if len(y) == 0:
         raise DataError("the data are empty", expected="examples", received="0 rows")
-    y = named_targets(y, names)
-    target_kind, note = infer(y, table=kind == "table")
     classes: tuple[str, ...] = ()
-    if target_kind == "categories":
-        classes = tuple(names) or class_names(y)
-    check_classes(y, target_kind)
+    if masks is not None:
+        target_kind, classes = "masks", mask_classes(y, names)
+        note = f"{NOTE}masks of {len(classes)} classes of pixels"
+    else:
+        y = named_targets(y, names)
+        target_kind, note = infer(y, table=kind == "table")
+        if target_kind == "categories":
+            classes = tuple(names) or class_names(y)
+        check_classes(y, target_kind)
     return Dataset(
         name=name,
         kind=kind,

@@ -86,8 +86,8 @@ class Dataset:
         kind: ``"images"`` (N×C×H×W, uint8 or float), ``"table"`` (a `Table`), ``"vectors"`` (N×D), or
             ``"tensors"`` (anything else, passed through as it is).
         inputs: the raw inputs of that kind.
-        targets: raw targets, (N,) strings, integers or floats, or (N, D) numbers.
-        target_kind: ``"categories"`` or ``"numbers"``.
+        targets: raw targets, (N,) strings, integers or floats, (N, D) numbers, or (N, H, W) masks.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``: the inputs themselves.
         target_name: the target column's name, where it has one.
         feature_names: names of the columns or vector entries.
         classes: display names in the order of the class indices; empty for numbers.
@@ -136,8 +136,12 @@ class Dataset:
             what = "examples " + ("×".join(map(str, shape)) or "of one number")
         else:
             what = f"rows × {shape[0]} columns"
-        goal = f"{len(self.classes)} classes" if self.target_kind == "categories" else "numbers to predict"
-        return f"{len(self):,} {what} · {goal}"
+        goal = {
+            "categories": f"{len(self.classes)} classes",
+            "masks": f"masks of {len(self.classes)} classes",
+            "inputs": "to be predicted from themselves",
+        }
+        return f"{len(self):,} {what} · {goal.get(self.target_kind, 'numbers to predict')}"
 
 
 def take(inputs: Array | Table | torch.Tensor, rows: Array) -> Array | Table | torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from preceptor.data._assemble import assemble
 from preceptor.data._dataset import Array, Dataset
 from preceptor.data._files import plain_name
-from preceptor.data._images import IMAGE_SUFFIXES, decode, stack
+from preceptor.data._image_size import Fit
+from preceptor.data._images import IMAGE_SUFFIXES, read_images
 from preceptor.errors import DataError
 
 __all__ = ["PARTS", "image_files", "read_folder", "read_pictures"]
@@ -22,14 +24,15 @@ PARTS = {
 }  # fmt: skip
 
 
-def read_folder(folder: Path, *, name: str | None, origin: str) -> Dataset:
+def read_folder(folder: Path, *, name: str | None, origin: str, fit: Fit | None = None) -> Dataset:
     """Read a folder that holds one sub-folder of images for each class.
 
     Raises:
-        DataError: no sub-folders with images, a single class, or an image that cannot be decoded.
+        DataError: no sub-folders with images, a single class, or images that cannot be decoded.
+        OutOfMemory: more pixels than the machine can hold.
     """
     files, labels, part = _listed(folder)
-    pictures, notes = stack([decode(file, repr(str(file))) for file in files])
+    pictures, notes = read_images(files, _name_of(files), fit=fit)
     left_out = [p.name for p in _folders(folder) if not image_files(p)]
     if left_out:
         notes += ("folders without images left out: " + ", ".join(left_out),)
@@ -44,20 +47,22 @@ def read_folder(folder: Path, *, name: str | None, origin: str) -> Dataset:
     )
 
 
-def read_pictures(path: Path, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
+def read_pictures(path: Path, shape: tuple[int, ...], fit: Fit) -> tuple[Array, Array | None]:
     """Read new images at a known shape (C, H, W): a file, a flat folder, or one by class, with labels."""
-    if path.is_file():
-        return stack([decode(path, repr(str(path)))], shape=shape)[0], None
-    flat = [p for p in sorted(path.iterdir()) if _is_image(p)]
+    files = [path] if path.is_file() else [p for p in sorted(path.iterdir()) if _is_image(p)]
     labels: Array | None = None
-    if not flat:
-        flat, labels, _ = _listed(path)
-    return stack([decode(file, repr(str(file))) for file in flat], shape=shape)[0], labels
+    if not files:
+        files, labels, _ = _listed(path)
+    return read_images(files, _name_of(files), shape=shape, fit=fit)[0], labels
 
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files in a folder and below it, sorted by path."""
     return sorted(p for p in folder.rglob("*") if _is_image(p))
+
+
+def _name_of(files: list[Path]) -> Callable[[int], str]:
+    return lambda i: repr(str(files[i]))
 
 
 def _is_image(path: Path) -> bool:

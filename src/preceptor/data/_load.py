@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
@@ -13,11 +15,12 @@ from preceptor.data._arrays import as_inputs, as_targets
 from preceptor.data._assemble import assemble
 from preceptor.data._builtin import BUILT_IN, read_built_in
 from preceptor.data._csv import CSV_SUFFIXES, read_csv
-from preceptor.data._dataset import Dataset
+from preceptor.data._dataset import Dataset, fingerprint
 from preceptor.data._files import missing_file, plain_name
 from preceptor.data._folder import read_folder
 from preceptor.data._frames import PARQUET_SUFFIXES, is_frame, read_frame, read_parquet
 from preceptor.data._idx import image_idx_files, is_idx, read_idx_dataset
+from preceptor.data._image_size import RULES, Fit, fit_of, resized
 from preceptor.data._npz import read_npz
 from preceptor.data._raw_table import RawTable
 from preceptor.errors import ConfigError, DataError, UnknownName, nearest
@@ -27,7 +30,14 @@ __all__ = ["built_in_name", "existing", "load", "open_table", "pair"]
 _READABLE = "a folder, " + ", ".join((*CSV_SUFFIXES, *PARQUET_SUFFIXES, ".npz", "idx files"))
 
 
-def load(source: Any, *, target: str | None = None, name: str | None = None) -> Dataset:
+def load(
+    source: Any,
+    *,
+    target: str | None = None,
+    name: str | None = None,
+    image_size: Any = None,
+    image_fit: str = "crop",
+) -> Dataset:
     """Read data from wherever they are.
 
     Arguments:
@@ -36,11 +46,15 @@ def load(source: Any, *, target: str | None = None, name: str | None = None) -> 
             arrays, tensors, lists, or with x a DataFrame; a DataFrame; a TensorDataset of two tensors.
         target: the column to predict; needed for tables, and for tables only.
         name: what to call the data; default: the built-in name, the file's stem, or ``"data"``.
+        image_size: bring images to a square of so many pixels, or to (H, W); default: as they are, and files
+            of several sizes to the most common one, or a square, of at most 224 pixels on the shorter side.
+        image_fit: what is done with images of another size: ``"crop"`` them, ``"pad"`` or ``"stretch"``.
 
     Raises:
         DataError: missing, damaged or unusable data; the message says where, and what to try.
         UnknownName: neither a file nor a built-in set, or a target that is no column.
-        ConfigError: ``target`` was given for data that bring their own.
+        ConfigError: ``target`` was given for data that bring their own, or ``image_size`` for no images.
+        OutOfMemory: more images than the machine can hold.
         ExtraMissing: Parquet without pandas and pyarrow.
 
     Example:
@@ -48,6 +62,11 @@ def load(source: Any, *, target: str | None = None, name: str | None = None) -> 
         >>> data.kind, data.classes
         ('vectors', ('a', 'b'))
     """
+    fit = fit_of(image_size, image_fit)
+    return _of_size(_loaded(source, target, name, fit), fit)
+
+
+def _loaded(source: Any, target: str | None, name: str | None, fit: Fit) -> Dataset:
     if isinstance(source, Dataset):
         return source
     table = open_table(source)
@@ -62,11 +81,11 @@ def load(source: Any, *, target: str | None = None, name: str | None = None) -> 
             received=f"target={target!r} for {_called(source)}",
         )
     if isinstance(source, str | os.PathLike):
-        return _from_path(os.fspath(source), name)
+        return _from_path(os.fspath(source), name, fit)
     x, y = pair(source)
     if is_frame(x):
         return _from_frame(x, y, name or "data")
-    inputs = as_inputs(x)
+    inputs = as_inputs(x, images=getattr(y, "ndim", 0) > 2)  # masks belong to images
     features = tuple(f"x{i}" for i in range(inputs.values.shape[1])) if inputs.kind == "vectors" else ()
     return assemble(
         name=name or "data",
@@ -76,6 +95,33 @@ def load(source: Any, *, target: str | None = None, name: str | None = None) -> 
         targets=as_targets(y),
         feature_names=features,
         notes=inputs.notes,
+    )
+
+
+def _of_size(dataset: Dataset, fit: Fit) -> Dataset:
+    """Return a data set whose images have the size that was asked for."""
+    if fit.size is None or dataset.shape[1:] == fit.size:
+        return dataset
+    if dataset.target_kind == "masks":
+        raise ConfigError(
+            "images with masks keep their size",
+            expected="image_size 'auto'; windows of large images: data.crop",
+            received=f"image_size={fit.size!r} for {dataset.text}",
+        )
+    if dataset.kind != "images" or not isinstance(dataset.inputs, np.ndarray):
+        raise ConfigError(
+            "only images have an image_size",
+            expected="images",
+            received=f"image_size={fit.size!r} for {dataset.text}",
+        )
+    (height, width), before = fit.size, "×".join(map(str, dataset.shape[1:]))
+    note = f"images of {before} resized to {height}×{width}, as asked for: {RULES[fit.rule]}"
+    inputs = resized(dataset.inputs, height, width, fit.rule)
+    return replace(
+        dataset,
+        inputs=inputs,
+        notes=(*dataset.notes, note),
+        fingerprint=fingerprint(inputs, dataset.targets),
     )
 
 
@@ -129,16 +175,17 @@ def existing(source: str) -> Path:
     raise UnknownName("data set", source, BUILT_IN, hint=hint)
 
 
-def _from_path(source: str, name: str | None) -> Dataset:
+def _from_path(source: str, name: str | None, fit: Fit) -> Dataset:
     key = built_in_name(source)
     if key is not None:
         return read_built_in(key, name=name)
     path = existing(source)
     if path.is_dir():
-        read = read_idx_dataset if image_idx_files(path) else read_folder
-        return read(path, name=name, origin=source)
+        if image_idx_files(path):
+            return read_idx_dataset(path, name=name, origin=source)
+        return read_folder(path, name=name, origin=source, fit=fit)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, name=name, origin=source)
+        return read_npz(path, name=name, origin=source, fit=fit)
     if is_idx(path):
         return read_idx_dataset(path, name=name, origin=source)
     raise DataError(

@@ -14,6 +14,7 @@ from preceptor.data._dataset import Array, Column, Dataset, Table
 from preceptor.data._folder import read_pictures
 from preceptor.data._frames import is_frame, read_frame
 from preceptor.data._idx import image_idx_files, is_idx, read_idx_pair
+from preceptor.data._image_size import Fit, fit_of, resized
 from preceptor.data._images import IMAGE_SUFFIXES
 from preceptor.data._load import built_in_name, existing, load, open_table
 from preceptor.data._npz import read_archive
@@ -25,7 +26,9 @@ from preceptor.errors import DataError, nearest
 __all__ = ["read_inputs"]
 
 
-def read_inputs(source: Any, preprocessor: Preprocessor) -> tuple[Any, Array | None]:
+def read_inputs(
+    source: Any, preprocessor: Preprocessor, *, image_size: Any = None, image_fit: str = "crop"
+) -> tuple[Any, Array | None]:
     """Read new data as a trained network takes them; return raw inputs, and raw targets where there are any.
 
     Columns are found by name, in any order; more of them are ignored, and the target may be absent. Images
@@ -36,6 +39,8 @@ def read_inputs(source: Any, preprocessor: Preprocessor) -> tuple[Any, Array | N
         source: like `load`'s; besides, inputs alone (an array, a tensor), one image, or a folder of images
             without classes.
         preprocessor: what the network was trained with.
+        image_size: as in training; unless it was ``"auto"``, arrays too are brought to the trained size.
+        image_fit: as in training: how image files are brought to the size that was trained on.
 
     Returns:
         What ``preprocessor.inputs`` and ``preprocessor.targets`` take; the second None without targets.
@@ -50,6 +55,17 @@ def read_inputs(source: Any, preprocessor: Preprocessor) -> tuple[Any, Array | N
         >>> ready.preprocessor.inputs(raw).shape, targets
         (torch.Size([1, 4]), None)
     """
+    fit = fit_of(image_size, image_fit)
+    raw, targets = _read(source, preprocessor, fit)
+    known = preprocessor.input_shape
+    if fit.size is None or preprocessor.kind != "images" or not isinstance(raw, np.ndarray):
+        return raw, targets
+    if raw.ndim == 4 and raw.shape[1] == known[0] and raw.shape[1:] != known:
+        raw = resized(raw, known[1], known[2], fit.rule)
+    return raw, targets
+
+
+def _read(source: Any, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, Array | None]:
     if isinstance(source, Dataset):
         return source.inputs, source.targets
     if isinstance(source, Table):
@@ -58,7 +74,7 @@ def read_inputs(source: Any, preprocessor: Preprocessor) -> tuple[Any, Array | N
     if columns is not None:
         return _from_table(columns, preprocessor)
     if isinstance(source, str | os.PathLike):
-        return _from_path(os.fspath(source), preprocessor)
+        return _from_path(os.fspath(source), preprocessor, fit)
     x, y = _parted(source)
     targets = None if y is None else as_targets(y)
     if is_frame(x):
@@ -120,7 +136,7 @@ def _matrix(raw: RawTable, columns: list[Column]) -> Array:
     return np.stack([column.values for column in columns], axis=1)
 
 
-def _from_path(source: str, preprocessor: Preprocessor) -> tuple[Any, Array | None]:
+def _from_path(source: str, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, Array | None]:
     if built_in_name(source) is not None:
         known = load(source)
         return known.inputs, known.targets
@@ -129,13 +145,13 @@ def _from_path(source: str, preprocessor: Preprocessor) -> tuple[Any, Array | No
         raise _no_table(repr(source), preprocessor)
     shape = preprocessor.input_shape
     if path.suffix.lower() == ".npz":
-        archive = read_archive(path, shape if preprocessor.kind == "images" else None)
+        archive = read_archive(path, shape if preprocessor.kind == "images" else None, fit)
         return archive.inputs.values, archive.targets
     if is_idx(path):
         x, y = read_idx_pair(path)
         return as_inputs(x, images=True).values, y
     if preprocessor.kind == "images" and (path.suffix.lower() in IMAGE_SUFFIXES or _holds_pictures(path)):
-        return read_pictures(path, shape)
+        return read_pictures(path, shape, fit)
     known = load(source)
     return known.inputs, known.targets
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +17,16 @@ from preceptor.data._assemble import assemble, named_targets
 from preceptor.data._dataset import Array, Dataset
 from preceptor.data._files import missing_file, plain_name
 from preceptor.data._folder import PARTS
-from preceptor.data._images import decode, stack
+from preceptor.data._image_size import Fit
+from preceptor.data._images import read_images
 from preceptor.errors import DataError
 
 __all__ = ["read_archive", "read_npz"]
 
 _INPUTS = ("x", "data", "images", "image", "inputs", "input", "features")
 _TARGETS = ("y", "labels", "label", "target", "targets")
+_MASKS = ("mask", "masks", "segmentation")
+_WORDS = {"x": _INPUTS, "y": _TARGETS, "mask": _MASKS}
 _CLASSES = ("class_names", "classes", "target_names")
 _STREAM = ("jpeg", "offset")
 
@@ -39,21 +43,22 @@ class Archive:
     keys: tuple[str, ...]
 
 
-def read_npz(path: Path, *, name: str | None, origin: str) -> Dataset:
+def read_npz(path: Path, *, name: str | None, origin: str, fit: Fit | None = None) -> Dataset:
     """Read a .npz file with inputs and targets, whole or in parts.
 
-    Inputs are called x, X, data, images, image or inputs, targets y, labels, label, target or targets,
+    Inputs are called x, X, data, images, image or inputs, targets y, labels, label, target or targets, or
+    mask, masks or segmentation where they give each pixel its class,
     with a part's name before or after: ``x_train``, ``test_label``. JPEG streams are called
     ``<part>_jpeg`` and ``<part>_offset``; ``class_names`` gives the classes their names.
 
     Raises:
         DataError: no such file, damaged, Python objects inside, or no inputs or targets found.
     """
-    archive = read_archive(path)
+    archive = read_archive(path, fit=fit)
     if archive.targets is None:
         raise DataError(
             f"{str(path)!r} holds no targets",
-            expected="an array called " + ", ".join(_TARGETS),
+            expected="an array called " + ", ".join((*_TARGETS, *_MASKS)),
             received="arrays " + ", ".join(archive.keys),
         )
     inputs = archive.inputs
@@ -70,12 +75,13 @@ def read_npz(path: Path, *, name: str | None, origin: str) -> Dataset:
     )
 
 
-def read_archive(path: Path, shape: tuple[int, ...] | None = None) -> Archive:
+def read_archive(path: Path, shape: tuple[int, ...] | None = None, fit: Fit | None = None) -> Archive:
     """Read what a .npz holds, its parts one after the other; targets may be absent.
 
     Arguments:
         path: of the file.
-        shape: (C, H, W) that JPEG streams are brought to; by default their most common size.
+        shape: (C, H, W) that JPEG streams are brought to; by default the size that ``fit`` says.
+        fit: the size of JPEG streams, and what is done with those of another.
     """
     arrays = _members(path)
     roles = _roles(arrays)
@@ -90,7 +96,7 @@ def read_archive(path: Path, shape: tuple[int, ...] | None = None) -> Archive:
     xs, ys = [], []
     for part in parts:
         found = roles[part]
-        x: Any = _streams(found, part, path) if "jpeg" in found else found["x"]
+        x: Any = _Streams(found, part, path) if "jpeg" in found else found["x"]
         y = as_targets(found["y"]) if "y" in found else None
         if y is not None and len(x) != len(y):
             raise DataError(
@@ -99,11 +105,15 @@ def read_archive(path: Path, shape: tuple[int, ...] | None = None) -> Archive:
             )
         xs.append(x)
         ys.append(y)
+    if any(y is not None and y.ndim > 2 for y in ys):
+        fit = replace(fit or Fit(), largest=None)  # masks lie on the pixels as they are
     names, features = _strings(arrays, _CLASSES), _strings(arrays, ("feature_names",))
     known = [y for y in ys if y is not None]
     targets = named_targets(np.concatenate(known), names) if len(known) == len(ys) else None
     marks = np.repeat(np.array(parts), [len(x) for x in xs]) if len(parts) > 1 else None
-    return Archive(_joined(xs, roles[parts[0]], path, shape), targets, names, features, marks, tuple(arrays))
+    return Archive(
+        _joined(xs, roles[parts[0]], path, shape, fit), targets, names, features, marks, tuple(arrays)
+    )
 
 
 def _members(path: Path) -> dict[str, Array]:
@@ -157,11 +167,14 @@ def _roles(arrays: Mapping[str, Array]) -> dict[str | None, dict[str, Any]]:
     found: dict[str | None, dict[str, Any]] = {}
     for key, array in arrays.items():
         part, word = _read_key(key.lower())
-        role = "x" if word in _INPUTS else "y" if word in _TARGETS else word if word in _STREAM else None
-        if role and array.ndim > 0:
+        role = word if word in _STREAM else next((r for r, words in _WORDS.items() if word in words), None)
+        if role and array.ndim > (2 if role == "mask" else 0):
             found.setdefault(part, {}).setdefault(role, array)
-            if word in ("images", "image"):
+            if word in ("images", "image", *_MASKS):
                 found[part]["images"] = True
+    for roles in found.values():  # where examples have labels of their own, those are the targets
+        if "mask" in roles:
+            roles.setdefault("y", roles["mask"])
     return {part: roles for part, roles in found.items() if "x" in roles or {"jpeg", "offset"} <= set(roles)}
 
 
@@ -175,21 +188,35 @@ def _read_key(key: str) -> tuple[str | None, str]:
     return None, key
 
 
-def _streams(found: Mapping[str, Array], part: str | None, path: Path) -> list[Array]:
-    stream, offset = found["jpeg"].tobytes(), found["offset"].astype(np.int64)
-    if offset.ndim != 1 or len(offset) < 2 or (np.diff(offset) <= 0).any() or offset[-1] > len(stream):
-        raise DataError(
-            f"{str(path)!r}: the offsets of the JPEG streams do not fit",
-            expected=f"rising positions within {len(stream):,} bytes",
-            received=f"{len(offset)} positions" + (f" up to {offset.max():,}" if offset.size else ""),
-        )
-    where = f"{str(path)!r}, {part or 'all'}: image"
-    return [decode(stream[offset[i] : offset[i + 1]], f"{where} {i}") for i in range(len(offset) - 1)]
+class _Streams(Sequence[bytes]):
+    """The images of one part as the bytes that their files held."""
+
+    def __init__(self, found: Mapping[str, Array], part: str | None, path: Path) -> None:
+        self.content, offset = found["jpeg"].tobytes(), found["offset"].astype(np.int64)
+        fits = offset.ndim == 1 and len(offset) > 1 and (np.diff(offset) > 0).all()
+        if not fits or offset[-1] > len(self.content):
+            raise DataError(
+                f"{str(path)!r}: the offsets of the JPEG streams do not fit",
+                expected=f"rising positions within {len(self.content):,} bytes",
+                received=f"{len(offset)} positions" + (f" up to {offset.max():,}" if offset.size else ""),
+            )
+        self.ends = list(pairwise(offset.tolist()))
+        self.where = f"{str(path)!r}, {part or 'all'}: image"
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        start, end = self.ends[index]
+        return self.content[start:end]
 
 
-def _joined(xs: list[Any], first: Mapping[str, Any], path: Path, shape: tuple[int, ...] | None) -> Inputs:
+def _joined(
+    xs: list[Any], first: Mapping[str, Any], path: Path, shape: tuple[int, ...] | None, fit: Fit | None
+) -> Inputs:
     if "jpeg" in first:
-        values, notes = stack([image for x in xs for image in x], shape=shape)
+        names = [f"{x.where} {i}" for x in xs for i in range(len(x))]
+        values, notes = read_images([file for x in xs for file in x], names.__getitem__, shape=shape, fit=fit)
         return Inputs("images", values, notes)
     if len({x.shape[1:] for x in xs}) > 1:
         shapes = ", ".join(str(x.shape) for x in xs)

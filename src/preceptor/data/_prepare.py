@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
-from preceptor.data._dataset import Array, Dataset, take
+from preceptor.data._dataset import Array, Dataset, Table, take
+from preceptor.data._pixels import Pixels, as_pixels
 from preceptor.data._preprocess import Preprocessor
 from preceptor.data._split import Split, split
 from preceptor.data._targets import retarget
@@ -19,12 +21,12 @@ class Part:
     """Training, validation or test examples as tensors.
 
     Attributes:
-        x: inputs, (N, …).
-        y: targets, int64 (N,) or float32 (N, D).
+        x: inputs, (N, …); of many images `Pixels`, which are kept as bytes until examples are taken.
+        y: targets, int64 (N,), float32 (N, D), masks uint8 (N, H, W), or inputs float32 (N, …).
         rows: which rows of the data set they are.
     """
 
-    x: torch.Tensor
+    x: torch.Tensor | Pixels
     y: torch.Tensor
     rows: Array
 
@@ -50,6 +52,9 @@ def prepare(
     scale: str = "standard",
     target_kind: str | None = None,
     scale_targets: bool = True,
+    adapt: Callable[[Preprocessor], Preprocessor] | None = None,
+    order: str = "auto",
+    ignore: str | int = "auto",
 ) -> Prepared:
     """Split a data set, fit the preprocessing on its training rows, and encode each part.
 
@@ -59,8 +64,12 @@ def prepare(
         test: fraction for the test; 0 for none.
         seed: of the split.
         scale: ``"standard"`` or ``"none"``, for the inputs.
-        target_kind: ``"categories"`` or ``"numbers"``, to override what was inferred.
+        target_kind: ``"categories"``, ``"numbers"``, or ``"inputs"``: the inputs themselves, to override what
+            was inferred.
         scale_targets: standardise numbers that are to be predicted.
+        order: ``"random"`` or ``"blocks"``, of the split; ``"auto"``: blocks for images with masks.
+        ignore: the class of pixels that does not count, for masks; ``"auto"``: void and the like.
+        adapt: makes another preprocessing of what was fitted on the training rows.
 
     Raises:
         DataError: a part would be empty, or the data do not suit ``target_kind``.
@@ -73,16 +82,27 @@ def prepare(
         (torch.Size([1257, 1, 8, 8]), torch.int64, '1,257/270/270 (stratified, seed 0)')
     """
     dataset = retarget(dataset, target_kind)
-    parts = split(dataset, val=val, test=test, seed=seed)
-    preprocessor = Preprocessor.fit(dataset, parts.train, scale=scale, scale_targets=scale_targets)
+    parts = split(dataset, val=val, test=test, seed=seed, order=order)
+    preprocessor = Preprocessor.fit(
+        dataset, parts.train, scale=scale, scale_targets=scale_targets, ignore=ignore
+    )
+    if adapt is not None:
+        preprocessor = adapt(preprocessor)
     for name, rows in (("validation", parts.val), ("test", parts.test)):
-        unseen = preprocessor.unseen(take(dataset.inputs, rows))
+        table = isinstance(dataset.inputs, Table)
+        unseen = preprocessor.unseen(take(dataset.inputs, rows)) if table else {}
         if unseen:
             shown = "; ".join(f"{column}: {', '.join(values[:6])}" for column, values in unseen.items())
             note = f"categories of the {name} rows that are not in training, encoded as all 0: {shown}"
             dataset = replace(dataset, notes=(*dataset.notes, note))
 
+    pixels = as_pixels(dataset, preprocessor)
+
     def part(rows: Array) -> Part:
+        if pixels is not None:
+            return Part(
+                pixels.subset(torch.from_numpy(rows)), preprocessor.targets(dataset.targets[rows]), rows
+            )
         x = preprocessor.inputs(take(dataset.inputs, rows))
         return Part(x, preprocessor.targets(dataset.targets[rows]), rows)
 

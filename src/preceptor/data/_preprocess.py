@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 
 from preceptor.data._dataset import Array, Dataset, Table
+from preceptor.data._masks import InputCoder, MaskCoder, fit_inputs, fit_masks
 from preceptor.data._scaler import PassThrough, Scaler
 from preceptor.data._table_encoder import TableEncoder
 from preceptor.data._target_coder import ClassCoder, NumberCoder, fit_targets
@@ -46,7 +48,7 @@ class Preprocessor:
     """
 
     encoder: Scaler | TableEncoder | PassThrough
-    coder: ClassCoder | NumberCoder
+    coder: ClassCoder | NumberCoder | MaskCoder | InputCoder
     target_name: str | None = None
 
     @classmethod
@@ -58,6 +60,7 @@ class Preprocessor:
         scale: str = "standard",
         target_kind: str | None = None,
         scale_targets: bool = True,
+        ignore: str | int = "auto",
     ) -> Preprocessor:
         """Fit on those rows alone.
 
@@ -67,6 +70,7 @@ class Preprocessor:
             scale: ``"standard"``, or ``"none"`` to keep the values of inputs (categories are still encoded).
             target_kind: ``"categories"`` or ``"numbers"``; default: as the data say.
             scale_targets: standardise numbers that are to be predicted.
+            ignore: the class of pixels that does not count, for masks.
 
         Raises:
             ConfigError: an unknown ``scale`` or ``target_kind``.
@@ -82,7 +86,7 @@ class Preprocessor:
         dataset = retarget(dataset, target_kind)
         return cls(
             _fitted_inputs(dataset, rows, standard=scale == "standard"),
-            fit_targets(dataset, rows, scaled=scale_targets),
+            _fitted_targets(dataset, rows, scaled=scale_targets, ignore=ignore),
             dataset.target_name,
         )
 
@@ -103,23 +107,39 @@ class Preprocessor:
 
     @property
     def target_kind(self) -> str:
-        """``"categories"`` or ``"numbers"``."""
-        return "categories" if isinstance(self.coder, ClassCoder) else "numbers"
+        """``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``."""
+        return self.coder.kind
+
+    @property
+    def any_size(self) -> bool:
+        """Whether images of another height and width than those trained on are taken as they are."""
+        return self.kind == "images" and self.target_kind in ("masks", "inputs")
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Display names of the classes by index; empty for numbers."""
-        return self.coder.classes if isinstance(self.coder, ClassCoder) else ()
+        return self.coder.classes if isinstance(self.coder, ClassCoder | MaskCoder) else ()
 
     @property
     def target_offset(self) -> torch.Tensor:
-        """What is subtracted from number targets, (D,) float64; empty for categories."""
-        return torch.tensor(self.coder.offset if isinstance(self.coder, NumberCoder) else np.empty(0))
+        """What is subtracted from number targets, (D,), or from inputs as targets, (C,); else empty."""
+        return self._unit("offset", "mean", 0.0)
 
     @property
     def target_scale(self) -> torch.Tensor:
-        """What number targets are divided by, (D,) float64; empty for categories."""
-        return torch.tensor(self.coder.scale if isinstance(self.coder, NumberCoder) else np.empty(0))
+        """What number targets, or inputs as targets, are divided by, float64; else empty."""
+        return self._unit("scale", "deviation", 1.0)
+
+    def _unit(self, of_numbers: str, of_inputs: str, neutral: float) -> torch.Tensor:
+        if not isinstance(self.coder, InputCoder):
+            return torch.as_tensor(getattr(self.coder, of_numbers, np.empty(0)))
+        values = getattr(self.encoder, of_inputs, None)
+        return torch.as_tensor(np.full(self.input_shape[0], neutral) if values is None else values)
+
+    @property
+    def target_peak(self) -> float:
+        """The range of the inputs that are to be predicted; 1 for other targets."""
+        return self.coder.peak if isinstance(self.coder, InputCoder) else 1.0
 
     def inputs(self, raw: Any) -> torch.Tensor:
         """Return raw inputs as a tensor: float32, (N, *input_shape); other kinds of tensor as they are.
@@ -127,15 +147,23 @@ class Preprocessor:
         Raises:
             DataError: another shape or other columns than those trained on.
         """
-        return self.encoder.apply(raw)
+        return self._sized(raw).apply(raw)
+
+    def _sized(self, raw: Any) -> Scaler | TableEncoder | PassThrough:
+        """Return the encoder for the height and width of these images, where they may have any."""
+        if self.any_size and isinstance(self.encoder, Scaler) and np.ndim(raw) == 4:
+            return replace(self.encoder, shape=(self.encoder.shape[0], *np.shape(raw)[2:]))
+        return self.encoder
 
     def targets(self, raw: Any) -> torch.Tensor:
         """Return raw targets as a tensor: int64 class indices, (N,), or float32 numbers, (N, D).
 
+        Masks become uint8 class indices (N, H, W), 255 where nothing counts; inputs are scaled as inputs.
+
         Raises:
             DataError: an unknown class, missing values, or not D numbers.
         """
-        return self.coder.apply(raw)
+        return self.inputs(raw) if isinstance(self.coder, InputCoder) else self.coder.apply(raw)
 
     def decode_targets(self, encoded: torch.Tensor) -> torch.Tensor:
         """Return predicted numbers, (N, D) or (N,) for D = 1, in the targets' original units.
@@ -143,8 +171,18 @@ class Preprocessor:
         Raises:
             ConfigError: the targets are categories.
         """
-        if isinstance(self.coder, ClassCoder):
+        if not isinstance(self.coder, NumberCoder):
             raise ConfigError("categories have no units to return to", expected="targets that are numbers")
+        return self.coder.invert(encoded)
+
+    def decode_masks(self, encoded: torch.Tensor) -> Array:
+        """Return class indices (N, H, W) as the values that the masks of the data have, uint8.
+
+        Raises:
+            ConfigError: the targets are no masks.
+        """
+        if not isinstance(self.coder, MaskCoder):
+            raise ConfigError("there are no masks to return to", expected="targets that are masks")
         return self.coder.invert(encoded)
 
     def unseen(self, raw: Any) -> dict[str, list[str]]:
@@ -159,6 +197,52 @@ class Preprocessor:
         if isinstance(self.coder, NumberCoder) and ((self.coder.offset != 0) | (self.coder.scale != 1)).any():
             lines.append("targets are standardised by the training rows; measures are in the original units")
         return lines
+
+    def scaled_by(self, mean: Sequence[float], deviation: Sequence[float]) -> Preprocessor:
+        """Return the same for images whose pixels, from 0 to 1, are scaled by a given mean and deviation.
+
+        Raises:
+            DataError: the inputs are no images of so many channels.
+        """
+        if self.kind != "images" or not isinstance(self.encoder, Scaler) or self.input_shape[0] != len(mean):
+            raise DataError(
+                "the weights were trained on other inputs",
+                expected=f"images of {len(mean)} channels",
+                received=f"{self.kind} of shape {self.input_shape}",
+            )
+        own = self.encoder.mean
+        full = 255.0 if own is None or float(own.max()) > 1.0 else 1.0  # bytes, or shares of full brightness
+        moments = (np.asarray(values, np.float64) * full for values in (mean, deviation))
+        return replace(self, encoder=Scaler("images", self.encoder.shape, self.encoder.names, *moments))
+
+    def same_inputs(self, other: Preprocessor) -> bool:
+        """Say whether another turns inputs into the same numbers, whatever the size of the images."""
+        own, there = ({**p.encoder.to_state(), "shape": None} for p in (self, other))
+        return self.kind == other.kind and own == there
+
+    def with_inputs_of(self, other: Preprocessor) -> Preprocessor:
+        """Return these targets behind another's inputs, so that a network is given what it was trained on.
+
+        Images may have another size, but not other channels; tables and vectors must have the same columns.
+
+        Raises:
+            DataError: the inputs are of another kind, shape or other columns.
+        """
+        encoder = other.encoder
+        fits = self.kind == other.kind and self.input_shape == other.input_shape
+        if isinstance(encoder, Scaler) and self.kind == other.kind == "images":
+            fits = self.input_shape[0] == other.input_shape[0]
+            encoder = replace(encoder, shape=self.input_shape)
+        if isinstance(encoder, TableEncoder) and isinstance(self.encoder, TableEncoder):
+            fits = [code.name for code in encoder.codes] == [code.name for code in self.encoder.codes]
+        if not fits:
+            raise DataError(
+                "the inputs are not of the kind that the source was trained on",
+                expected=f"{other.kind} of shape {other.input_shape}",
+                received=f"{self.kind} of shape {self.input_shape}",
+                hint='transfer.inputs="own" scales them by themselves',
+            )
+        return replace(self, encoder=encoder)
 
     def to_state(self) -> dict[str, Any]:
         """Return everything as plain data, from which `from_state` gives the same tensors to the bit."""
@@ -211,8 +295,22 @@ def _encoder_from(state: dict[str, Any]) -> Scaler | TableEncoder | PassThrough:
     return Scaler.from_state(state["kind"], inputs)
 
 
-def _coder_from(state: dict[str, Any]) -> ClassCoder | NumberCoder:
+def _fitted_targets(
+    dataset: Dataset, rows: Array, *, scaled: bool, ignore: str | int
+) -> ClassCoder | NumberCoder | MaskCoder | InputCoder:
+    if dataset.target_kind == "masks":
+        return fit_masks(dataset, ignore)
+    if dataset.target_kind == "inputs":
+        return fit_inputs(dataset, rows)
+    return fit_targets(dataset, rows, scaled=scaled)
+
+
+def _coder_from(state: dict[str, Any]) -> ClassCoder | NumberCoder | MaskCoder | InputCoder:
     targets = state["targets"]
     if state["target_kind"] == "categories":
         return ClassCoder(tuple(targets["classes"]))
+    if state["target_kind"] == "masks":
+        return MaskCoder(*(tuple(targets[key]) for key in ("classes", "values", "ignored")))
+    if state["target_kind"] == "inputs":
+        return InputCoder(targets["peak"])
     return NumberCoder(np.array(targets["offset"], np.float64), np.array(targets["scale"], np.float64))

@@ -119,6 +119,15 @@ class Scaler:
             raise DataError("inputs are NaN, infinite or too large for float32", expected="values below 3e38")
         return torch.from_numpy(out)
 
+    def restore(self, x: torch.Tensor) -> Array:
+        """Return scaled inputs in the numbers of the data, as float64; what was constant has its value."""
+        values: Array = x.detach().cpu().double().numpy()
+        if self.mean is None or self.deviation is None:
+            return values
+        axes = (-1,) + (1,) * (x.ndim - 2)
+        restored: Array = values * self.deviation.reshape(axes) + self.mean.reshape(axes)
+        return restored
+
     def describe(self) -> list[str]:
         """Say what was fitted."""
         if self.deviation is None:

@@ -13,6 +13,8 @@ from preceptor.errors import ConfigError, DataError
 
 __all__ = ["Split", "split"]
 
+_ORDERS = ("auto", "random", "blocks")
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -37,21 +39,27 @@ class Split:
     text: str
 
 
-def split(dataset: Dataset, *, val: float = 0.15, test: float = 0.15, seed: int = 0) -> Split:
+def split(
+    dataset: Dataset, *, val: float = 0.15, test: float = 0.15, seed: int = 0, order: str = "auto"
+) -> Split:
     """Cut validation and test rows from a data set, class by class in proportion where that is possible.
 
     Each class has n_k·n_cut/n rows in the cut, rounded up or down, so its count is off by less than one.
     Where a class is too small for that, the cut is plain, and the text says why. A part that the source
     itself fixes stays as it is; only what it lacks is cut, as a fraction of its training rows.
 
+    In blocks, the first rows are for training, the next for validation, the last for the test: neighbours
+    that are alike, as the slices of a volume or the frames of a film, do not come to lie in two parts.
+
     Arguments:
         dataset: what to split.
         val: fraction for validation, 0 ≤ val < 1; 0 gives an empty part.
         test: fraction for the test, 0 ≤ test < 1.
         seed: the same seed gives the same split.
+        order: ``"random"``, ``"blocks"``, or ``"auto"``: blocks for images with masks, else random.
 
     Raises:
-        ConfigError: fractions outside [0, 1), or that leave nothing; a seed outside 0 … 2³²−1.
+        ConfigError: fractions outside [0, 1), or that leave nothing; a seed outside 0 … 2³²−1; another order.
         DataError: a part would be empty.
 
     Example:
@@ -60,6 +68,9 @@ def split(dataset: Dataset, *, val: float = 0.15, test: float = 0.15, seed: int 
         '1,257/270/270 (stratified, seed 0)'
     """
     _check(val, test, seed)
+    if order not in _ORDERS:
+        raise ConfigError("order is not usable", expected=", ".join(_ORDERS), received=repr(order))
+    blocks = order == "blocks" or (order == "auto" and dataset.target_kind == "masks")
     parts = dataset.part if dataset.part is not None else np.full(len(dataset), "train")
     fixed = {name: np.flatnonzero(parts == name) for name in ("val", "test") if (parts == name).any()}
     pool = np.flatnonzero(parts == "train")
@@ -75,13 +86,16 @@ def split(dataset: Dataset, *, val: float = 0.15, test: float = 0.15, seed: int 
             received=f"{len(pool):,} rows, of which {sum(counts.values()):,} are for validation and test",
             hint="smaller fractions",
         )
-    labels = codes(dataset.targets, dataset.classes) if dataset.target_kind == "categories" else None
-    cut, why_plain = _cut_all(pool, counts, labels, dataset.classes, seed)
+    labels = None
+    if dataset.target_kind == "categories" and not blocks:
+        labels = codes(dataset.targets, dataset.classes)
+    cut, why_plain = _cut_all(pool, counts, labels, dataset.classes, None if blocks else seed)
     rows = {"val": np.empty(0, np.int64), "test": np.empty(0, np.int64), **fixed, **cut}
     stratified = labels is not None and bool(counts) and why_plain is None
     manner = [f"{' and '.join(fixed)} as given"] if fixed else []
     if counts:
-        manner += ["stratified" if stratified else why_plain or "random", f"seed {seed}"]
+        drawn = ["stratified" if stratified else why_plain or "random", f"seed {seed}"]
+        manner += ["in blocks"] if blocks else drawn
     sizes = "/".join(f"{len(rows[name]):,}" for name in ("train", "val", "test"))
     return Split(
         train=rows["train"],
@@ -123,9 +137,16 @@ def _count(name: str, fraction: float, rows: int) -> int:
 
 
 def _cut_all(
-    pool: Array, counts: dict[str, int], labels: Array | None, classes: tuple[str, ...], seed: int
+    pool: Array, counts: dict[str, int], labels: Array | None, classes: tuple[str, ...], seed: int | None
 ) -> tuple[dict[str, Array], str | None]:
-    """Return each part's rows, and why the cut is not stratified; None where it is, or has no classes."""
+    """Return each part's rows, and why the cut is not stratified; None where it is, or has no classes.
+
+    Without a seed the rows stay in their order, and the last ones are for the test.
+    """
+    if seed is None:
+        ends = np.cumsum([len(pool) - sum(counts.values()), counts.get("val", 0)])
+        blocks = dict(zip(("train", "val", "test"), np.split(pool, ends), strict=True))
+        return {name: rows for name, rows in blocks.items() if name == "train" or name in counts}, None
     from sklearn.model_selection import train_test_split
 
     why = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ __all__ = ["ClassCoder", "NumberCoder", "fit_targets"]
 class ClassCoder:
     """Classes as the indices of their names."""
 
+    kind: ClassVar[str] = "categories"
+
     classes: tuple[str, ...]
 
     def apply(self, raw: Any) -> torch.Tensor:
@@ -35,6 +37,8 @@ class ClassCoder:
 @dataclass(frozen=True, eq=False)
 class NumberCoder:
     """Numbers as (y − offset)/scale; offset 0 and scale 1 leave them as they are."""
+
+    kind: ClassVar[str] = "numbers"
 
     offset: Array
     scale: Array

@@ -12,7 +12,7 @@ from preceptor.errors import ConfigError, DataError
 
 __all__ = ["KINDS", "check_classes", "class_name", "class_names", "clean", "codes", "infer", "retarget"]
 
-KINDS = ("categories", "numbers")
+KINDS = ("categories", "numbers", "masks", "inputs")
 NOTE = "target: "
 _FEW = 20  # integers with at most this many distinct values are read as classes
 
@@ -191,8 +191,8 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
     """Return the data set with its targets read as ``target_kind``, or as they are where that is None.
 
     Raises:
-        ConfigError: ``target_kind`` is neither ``"categories"`` nor ``"numbers"``.
-        DataError: text cannot be numbers, numbers with fractions cannot be classes.
+        ConfigError: ``target_kind`` is not one of `KINDS`.
+        DataError: text cannot be numbers, numbers with fractions cannot be classes; there are no masks.
     """
     if target_kind is None or target_kind == dataset.target_kind:
         return dataset
@@ -200,6 +200,15 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
         raise ConfigError(
             "target_kind is not usable", expected=" or ".join(KINDS), received=repr(target_kind)
         )
+    if "masks" in (target_kind, dataset.target_kind) and target_kind != "inputs":
+        raise DataError(
+            "the targets do not suit what is to be predicted",
+            expected="a mask for each image, (N, H, W)" if target_kind == "masks" else target_kind,
+            received=dataset.text,
+            hint="an archive with image and mask, or (x, y) of one height and width",
+        )
+    if target_kind == "inputs":
+        return _from_themselves(dataset)
     targets = dataset.targets
     if target_kind == "categories":
         classes = class_names(targets)
@@ -219,4 +228,23 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
         target_kind=target_kind,
         classes=classes,
         notes=(*notes, f"{NOTE}read as {target_kind}, as asked"),
+    )
+
+
+def _from_themselves(dataset: Dataset) -> Dataset:
+    """Return the data set with its inputs as its targets."""
+    if not isinstance(dataset.inputs, np.ndarray) or dataset.kind not in ("images", "vectors"):
+        raise DataError(
+            "these inputs cannot be predicted from themselves",
+            expected="images (N, C, H, W) or vectors (N, D)",
+            received=dataset.text,
+            hint="the numbers of a table as an array",
+        )
+    notes = tuple(note for note in dataset.notes if not note.startswith(NOTE))
+    return replace(
+        dataset,
+        targets=dataset.inputs,
+        target_kind="inputs",
+        classes=(),
+        notes=(*notes, f"{NOTE}the inputs themselves"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from preceptor.data import generators
+from preceptor.data._pixels import Pixels
 from preceptor.errors import DataError
 
 __all__ = ["Batch", "Batches", "LoaderBatches", "TensorBatches"]
@@ -50,7 +52,7 @@ class TensorBatches:
     """Mini-batches of tensors in memory, gathered by index: no collation of single examples.
 
     Arguments:
-        x: inputs, N × …, on the device where they are used.
+        x: inputs, N × …, on the device where they are used; images may be kept as bytes.
         y: targets, N × ….
         batch_size: examples a batch (the last one of a pass may be smaller).
         shuffle: draw a new order for each pass.
@@ -67,7 +69,9 @@ class TensorBatches:
         [[4]]
     """
 
-    def __init__(self, x: Tensor, y: Tensor, *, batch_size: int, shuffle: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self, x: Tensor | Pixels, y: Tensor, *, batch_size: int, shuffle: bool = True, seed: int = 0
+    ) -> None:
         if len(x) != len(y) or not len(x):
             raise DataError(
                 "inputs and targets do not pair up",
@@ -89,6 +93,13 @@ class TensorBatches:
 
     def __len__(self) -> int:
         return -(-len(self.x) // self.batch_size)
+
+    def with_inputs(self, x: Tensor) -> TensorBatches:
+        """Return the same passes, in the same orders, over other inputs of the same examples."""
+        other = copy.copy(self)
+        other.x = x
+        other._block = other._block_batches() * other.batch_size
+        return other
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the order's generators, now and when the current pass began."""

@@ -20,13 +20,15 @@ from preceptor.report._format import (
     title,
 )
 from preceptor.report._table import Table
-from preceptor.report.summary import DataSummary, ModelSummary, Setting, Summary
+from preceptor.report.summary import DataSummary, ModelSummary, Reuse, Setting, Summary
 
 __all__ = [
+    "by_class",
     "cut",
     "data",
     "model",
     "prediction_tables",
+    "reuse",
     "settings",
     "text",
     "tiles",
@@ -153,6 +155,17 @@ def prediction_tables(summary: Summary) -> tuple[Table, ...]:
     return (_matrix.class_table(predictions), *((pairs,) if pairs else ()))
 
 
+def by_class(summary: Summary) -> Table | None:
+    """Return the measures of each class of pixels, the worst class first; None for other tasks."""
+    scores = summary.by_class
+    if not scores:
+        return None
+    measures = list(next(iter(scores.values())))
+    names = sorted(scores, key=lambda name: np.nan_to_num(as_float(scores[name][measures[0]]), nan=2.0))
+    rows = tuple((label(n, 40), *(fixed(scores[n][m]) for m in measures)) for n in names[:CLASSES_SHOWN])
+    return Table("Measures of each class of pixels", ("class", *map(label, measures)), rows)
+
+
 def data(summary: DataSummary) -> tuple[list[tuple[str, str]], list[Table], list[str]]:
     """Return the data's facts, the tables of classes and features, and the notes."""
     tables = [table for table in (_class_counts(summary), _features(summary)) if table]
@@ -212,7 +225,8 @@ def timing(summary: Summary) -> list[tuple[str, str]]:
     if t is None:
         return []
     estimate, actual = as_float(t.estimated_seconds), as_float(t.actual_seconds)
-    rows = [("took", duration(actual)), ("estimated beforehand", duration(estimate))]
+    rows = [("computed in", clean(t.computed_in, 200))] if t.computed_in else []
+    rows += [("took", duration(actual)), ("estimated beforehand", duration(estimate))]
     if estimate > 0:
         rows.append(("actual ÷ estimate", f"{actual / estimate:.2f}"))
     rows += [
@@ -222,6 +236,21 @@ def timing(summary: Summary) -> list[tuple[str, str]]:
     ]
     speed = as_float(t.examples_per_second)
     return [*rows, ("examples per second", number(round(speed)) if speed > 10 else number(speed, 3))]
+
+
+def reuse(summary: Reuse | None) -> tuple[list[str], Table | None]:
+    """Return what was taken over from an earlier run: sentences, and the layers from the inputs on."""
+    if summary is None:
+        return [], None
+    head = ("layer", "weights", "learns", "rate")
+    rows = tuple(
+        (label(name, 80) or "(model)", label(weights, 40) or "–", label(learns, 40), number(factor))
+        for name, weights, learns, factor in summary.layers[:LAYERS_SHOWN]
+    )
+    more = len(summary.layers) - len(rows)
+    note = f"The first {LAYERS_SHOWN} of {count(len(summary.layers))} layers." if more > 0 else ""
+    table = Table("Layers taken over", head, rows, note, text=frozenset({0, 1, 2})) if rows else None
+    return cut(summary.lines), table
 
 
 def model(summary: ModelSummary) -> Table | None:

@@ -11,11 +11,13 @@ from preceptor.report import _examples, _view
 from preceptor.report._format import clean, count, label, part_name
 from preceptor.report._page import save, template
 from preceptor.report.figures import draw
+from preceptor.report.looks import Look, Row, Shown, uri
 from preceptor.report.summary import Predictions, Summary, worst
 
 __all__ = ["render", "write"]
 
 SIZE_LIMIT = 500_000
+LOOKS_LIMIT = 220_000
 
 
 def render(summary: Summary) -> str:
@@ -27,6 +29,8 @@ def render(summary: Summary) -> str:
         ('<!doctype html>', True)
     """
     page = _page(summary)
+    if len(page.encode()) >= SIZE_LIMIT:
+        page = _page(replace(summary, looks=()))
     return page if len(page.encode()) < SIZE_LIMIT else _page(_shortened(summary))
 
 
@@ -40,6 +44,7 @@ def _shortened(summary: Summary) -> Summary:
         data=replace(data, rows=data.rows[:12], notes=data.notes[:5], features=data.features[:15]),
         model=replace(model, text=model.text[:500], layers=model.layers[:30]),
         predictions=predictions and replace(predictions, images=None),
+        looks=(),
         versions=dict(list(summary.versions.items())[:12]),
         notes=(note, *summary.notes[:5]),
     )
@@ -48,6 +53,7 @@ def _shortened(summary: Summary) -> Summary:
 def _page(summary: Summary) -> str:
     facts, data_tables, data_notes = _view.data(summary.data)
     chosen, defaults, settings_note = _view.settings(summary.settings)
+    reuse_lines, reuse_table = _view.reuse(summary.reuse)
     return template("report.html.j2").render(
         name=label(summary.name, 120) or "run",
         folder=label(summary.folder, 300) if summary.folder else "",
@@ -63,6 +69,8 @@ def _page(summary: Summary) -> str:
         undrawn=_view.undrawn(summary),
         predictions=_predictions(summary.predictions) if summary.predictions else None,
         prediction_tables=_view.prediction_tables(summary),
+        class_scores=_view.by_class(summary),
+        looks=_looks(summary.looks),
         facts=facts,
         data_tables=data_tables,
         data_notes=data_notes,
@@ -70,11 +78,47 @@ def _page(summary: Summary) -> str:
         defaults=defaults,
         settings_note=settings_note,
         timing=_view.timing(summary),
+        reuse_lines=reuse_lines,
+        reuse_table=reuse_table,
         model=summary.model,
         model_text=clean(summary.model.text, 4000),
         layers=_view.model(summary.model),
         versions=[(label(k, 60), label(v, 120)) for k, v in list(summary.versions.items())[:60]],
     )
+
+
+def _looks(looks: tuple[Look, ...]) -> list[dict[str, Any]]:
+    """Return the pictures as addresses, of each look in turn a row, as long as there is room."""
+    encoded = [[_row(row) for row in look.rows] for look in looks]
+    room, kept = LOOKS_LIMIT, [0] * len(looks)
+    for i in range(max(map(len, encoded), default=0)):
+        for k, rows in enumerate(encoded):
+            size = sum(len(address) for address, *_ in rows[i][1]) if i < len(rows) else room + 1
+            if kept[k] == i and size <= room:
+                kept[k], room = i + 1, room - size
+    return [
+        {
+            "key": look.key,
+            "title": label(look.title, 80),
+            "lead": clean(look.lead, 600),
+            "rows": rows[:n],
+            "rest": f"To keep this file small {count(n)} of {count(len(rows))} rows are shown."
+            if n < len(rows)
+            else "",
+        }
+        for look, rows, n in zip(looks, encoded, kept, strict=True)
+    ]
+
+
+def _row(row: Row) -> tuple[str, list[tuple[str, str, str]]]:
+    pictures = [(uri(shown), label(shown.caption, 60), _room_of(shown)) for shown in row.pictures]
+    return label(row.label, 120), pictures
+
+
+def _room_of(shown: Shown) -> str:
+    """Return the class of style that gives a picture its room: a sheet of many images takes more."""
+    height, width = shown.pixels.shape[:2]
+    return "" if not shown.side else "wide" if width > 2 * height else "large"
 
 
 def _predictions(predictions: Predictions) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.errors import DataError
+from preceptor.report.looks import Look
 
 __all__ = [
     "DataSummary",
@@ -18,6 +19,7 @@ __all__ = [
     "Layer",
     "ModelSummary",
     "Predictions",
+    "Reuse",
     "Setting",
     "Summary",
     "TestLook",
@@ -105,7 +107,7 @@ class Predictions:
         rows: the example's row number in the source, shape (N,).
         classes: display names of the K classes; empty for numbers.
         probabilities: shape (N, K), or None.
-        images: raw values C×H×W per example index, asked for at the indices that `worst` gives; or None.
+        images: raw values C×H×W per example index, at least at those that `worst` gives; or None.
         units: the unit of the target, or an empty string.
 
     Raises:
@@ -164,6 +166,19 @@ class TestLook:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """What was taken over from an earlier run.
+
+    Attributes:
+        lines: what was said of it: what was loaded, what speaks for the transfer and against it.
+        layers: name, what became of the weights, when they learn, and the factor of their learning rate.
+    """
+
+    lines: tuple[str, ...]
+    layers: tuple[tuple[str, str, str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class Timing:
     """Where the time went.
 
@@ -174,6 +189,7 @@ class Timing:
         actual_seconds: what it took.
         steps: optimisation steps taken.
         examples_per_second: training examples per second of training.
+        computed_in: device and precision, and what was measured to choose it.
     """
 
     shares: Mapping[str, float]
@@ -183,6 +199,7 @@ class Timing:
     actual_seconds: float
     steps: int
     examples_per_second: float | None
+    computed_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,6 +214,8 @@ class Summary:
             val_<metric>, lr, seconds; None, NaN and infinities are gaps.
         best_epoch: the epoch whose weights were kept, or None.
         monitor: the history key that decided it, such as ``"val_loss"``.
+        looks: pictures of what the network sees.
+        by_class: measures of each class of pixels; empty for other tasks.
 
     Example:
         >>> one = Summary("digits", None, "ten classes", "accuracy", "1,797 images", "finished",
@@ -222,6 +241,9 @@ class Summary:
     timing: Timing | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reuse: Reuse | None = None
+    looks: tuple[Look, ...] = ()
+    by_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def worst(losses: NDArray[Any], n: int = WORST_SHOWN) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from preceptor.diagnosis.diagnose import diagnose
 from preceptor.diagnosis.finding import Finding
@@ -25,12 +25,13 @@ class Diagnosis(Callback):
 
     Arguments:
         tell: hears of a critical finding when it is made, once; by default it becomes a warning.
+        ignore: causes that are not named.
     """
 
     order = 40
 
-    def __init__(self, tell: Callable[[Finding], None] | None = None) -> None:
-        self.tell = tell or warn
+    def __init__(self, tell: Callable[[Finding], None] | None = None, ignore: Collection[str] = ()) -> None:
+        self.tell, self.ignore = tell or warn, tuple(ignore)
         self.watch = Watch()
         self.findings: list[Finding] = []
         self.told: set[str] = set()
@@ -75,7 +76,8 @@ class Diagnosis(Callback):
         self.watch.stop()
 
     def _judge(self, *, over: bool) -> None:
-        self.findings = [_placed(finding) for finding in diagnose(self.watch.observed, over=over)]
+        found = diagnose(self.watch.observed, ignore=self.ignore, over=over)
+        self.findings = [_placed(finding) for finding in found]
         for finding in self.findings:
             if not over and finding.severity == "critical" and finding.cause not in self.told:
                 self.told.add(finding.cause)

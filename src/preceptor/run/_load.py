@@ -14,12 +14,15 @@ from preceptor.errors import CheckpointError, ConfigError
 from preceptor.run._run import Run
 from preceptor.training.augmentation import for_prediction
 from preceptor.training.build import Objects, choose_device
+from preceptor.training.dense import on_a_grid
+from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Signature
 from preceptor.training.folder import RunFolder
-from preceptor.training.own_code import make_model
+from preceptor.training.own_code import is_own_code, make_model
 from preceptor.training.problem import Predictor
 from preceptor.training.regularization import attach
+from preceptor.training.tiling import Tiling
 
 __all__ = ["load", "own_model_needed"]
 
@@ -39,6 +42,13 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
     run_folder = RunFolder(folder)
     manifest, experiment = run_folder.manifest, run_folder.experiment
     recorded = manifest["signature"]
+    if recorded.get("kind") == "embedding":
+        raise ConfigError(
+            "this run holds word vectors, not a network",
+            expected="preceptor.run.load_embedding(folder) in Python",
+            received=str(folder),
+            hint=f"preceptor neighbours {folder} WORD",
+        )
     shape = recorded["input_shape"]
     signature = Signature(
         None if shape is None else tuple(shape),
@@ -99,18 +109,30 @@ def _predictor(
         shape = pipeline.shape(shape)
     if objects.model is not None:
         model = make_model(objects.model, experiment.model.options)
-    elif ":" in experiment.model.name:
+    elif is_own_code(experiment.model.name):
         raise own_model_needed(experiment.model.name)
     else:
         entry = catalogue.entry(experiment.model.name, "architecture")
-        model = entry.build(shape, task.outputs, **experiment.model.options)
+        fetched = {"pretrained": False} if ":" in entry.name else {}  # the weights are the run's own
+        model = entry.build(shape, task.outputs, **{**experiment.model.options, **fetched})
     attach(model, placed)
     criterion = catalogue.get(task.loss, kind="loss", **(experiment.loss.options if named_loss else {}))
     return Predictor(
         model=model.to(device),
         task=task,
         criterion=criterion,
-        precision=experiment.training.precision,
+        precision="fp32" if experiment.training.precision == "auto" else experiment.training.precision,
         device=device,
         augment=pipeline,
+        tiling=_tiling(model, signature),
     )
+
+
+def _tiling(model: nn.Module, signature: Signature) -> Tiling | None:
+    """Find out whether the outputs are smaller than the inputs, where they belong to places."""
+    shape = signature.input_shape
+    if shape is None or not on_a_grid(signature.target_kind, shape):
+        return None
+    x = torch.zeros(1, *shape, device=next(model.parameters()).device)
+    with evaluation(model):
+        return Tiling.of(x, model(x))

@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
 
 from preceptor.data import Prepared
 from preceptor.errors import CheckpointError, ConfigError
@@ -33,6 +34,7 @@ _MAY_CHANGE = frozenset(
         "training.patience",
         "training.device",
         "training.memory_format",
+        "training.compile",
         "training.checkpoint_seconds",
         "training.checkpoint_steps",
     }
@@ -72,6 +74,14 @@ def refuse_idle_settings(objects: Objects, chosen: Mapping[str, Any], data: Any)
                 expected="a name, or an object that is already as it should be",
                 received=f"{key}={chosen[key]!r} beside {name_of(fixed[kind])}",
             )
+    if isinstance(data, DataLoader | TorchDataset) and not isinstance(data, TensorDataset):
+        for key in ("data.image_size", "data.image_fit"):
+            if key in chosen:
+                raise ConfigError(
+                    f"{key} has no effect on a data set of your own",
+                    expected="images that it yields at their size",
+                    received=f"{key}={chosen[key]!r} beside {type(data).__name__}",
+                )
     if isinstance(data, DataLoader | IterableDataset):
         for key in ("data.val", "data.test"):
             if chosen.get(key):

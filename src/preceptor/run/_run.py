@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from preceptor.data.batches import Batches
 from preceptor.diagnosis.finding import Finding
 from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.files import write_json
+from preceptor.report.looks import Look
 from preceptor.run._diagnosis import Diagnosis, warn
+from preceptor.training.dense import disturbed, with_noise
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds, in_order
@@ -27,10 +29,14 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
+from preceptor.training.own_code import is_own_code
 from preceptor.training.problem import Predictor
+from preceptor.training.source import going_on
 from preceptor.training.state import State
 
 __all__ = ["Evaluation", "Run"]
+
+Keep: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Evaluation:
         metrics: the task's metrics by name, the headline measure first.
         interval: a 95 % interval for the headline measure.
         looks: how often the test set has been looked at, this time included; 0 for other parts.
+        by_class: measures of each class of pixels; empty for other tasks.
+        before: the headline measure of the noisy inputs themselves; None but for denoising.
     """
 
     part: str
@@ -52,6 +60,8 @@ class Evaluation:
     metrics: dict[str, float]
     interval: tuple[float, float] | None
     looks: int = 0
+    by_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    before: float | None = None
 
     def __str__(self) -> str:
         (name, value), *_ = self.metrics.items()
@@ -60,6 +70,8 @@ class Evaluation:
         warning = ""
         if self.looks > 1:
             warning = "\nwhat is chosen after looking at the test set is no longer tested by it"
+        if self.before is not None:
+            warning = f"\nbefore: {name} {self.before:.3f} of the noisy inputs{warning}"
         return f"{name} {value:.3f} ({look}95 % interval {low:.3f}–{high:.3f}, n = {self.n:,}){warning}"
 
 
@@ -123,6 +135,15 @@ class Run:
         return self.state.stop or ("finished" if self.state.finished else "running")
 
     @property
+    def transfer(self) -> dict[str, Any] | None:
+        """What was taken over from an earlier run, layer by layer; None where nothing was."""
+        made = getattr(self.predictor, "transfer", None)
+        if made is not None:
+            plain: dict[str, Any] = made.to_plain()
+            return plain
+        return self.folder.manifest.get("transfer") if self.folder else None
+
+    @property
     def findings(self) -> list[Finding]:
         """What is wrong with the run, best guess first; empty where nothing is, or nothing was watched."""
         return self.diagnosis.findings if self.diagnosis else []
@@ -176,19 +197,26 @@ class Run:
         part, batches = self._batches(on)
         with generators.seeded(self.experiment.seed):  # a loader draws from them, whatever its order
             measured = evaluate(self.predictor, batches)
-            output, target = outputs(self.predictor, batches)
+            output, target = outputs(self.predictor, batches, self.task.compact)
+            before = before_denoising(self.task, batches)
         loss = measured.pop("loss")
         interval = self.task.interval(output, target)
         looks = self._enter(part, len(target), measured, interval) if part == "test" else 0
-        return Evaluation(part, len(target), loss, measured, interval, looks)
+        by_class = self.task.by_class(output.sum(0)) if isinstance(self.task, tasks.Segmentation) else {}
+        return Evaluation(part, len(target), loss, measured, interval, looks, by_class, before)
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Predict for new examples: classes as they were called in the data, or numbers in their own units.
 
+        Masks hold the values that the masks of the data have; images may be of any size.
+
         Arguments:
             x: inputs of the training data's form, or a file or DataFrame with the same columns.
         """
-        predicted: NDArray[Any] = self.task.predict(self._outputs(x)).numpy()
+        made = self._outputs(x, lambda output, target: (self.task.predict(output), target))
+        if isinstance(self.task, tasks.Segmentation) and self.preprocessor is not None:
+            return self.preprocessor.decode_masks(made)
+        predicted: NDArray[Any] = made.numpy()
         if self.task.name == "regression" and predicted.shape[1] == 1:
             return predicted.reshape(-1)
         classes = self.preprocessor.classes if self.preprocessor else ()
@@ -225,13 +253,42 @@ class Run:
             path = self.folder.path / "report.html"
         return write(summarize(self), Path(path))
 
+    def look(self, *what: str, out: Path | str | None = None, examples: int = 6) -> list[Look]:
+        """Return pictures of what the network sees: its weights, its maps, and what its predictions rest on.
+
+        Arguments:
+            what: ``"filters"``, ``"maps"``, ``"saliency"``, ``"occlusion"``, ``"augmentation"``,
+                ``"examples"``, ``"classes"`` or ``"confusions"``; none: all of them.
+            out: write a PNG file of each into this folder.
+            examples: how many images are explained, the worst mistakes and the surest hits.
+
+        Returns:
+            A look each; without rows where the model or the data do not allow it, which its lead explains.
+
+        Raises:
+            ConfigError: an unknown look.
+            DataError: the run's data were given in code, and the run was loaded.
+        """
+        from preceptor.report.looks import save
+        from preceptor.run._look import WHAT, look_at
+        from preceptor.run._summary import predicted
+
+        self._ensure_data()
+        looks = look_at(
+            self, what or tuple(WHAT), predictions=predicted(self), examples=examples, thorough=True
+        )
+        for look in looks if out is not None else ():
+            if look.rows:
+                save(look, Path(str(out)))
+        return looks
+
     def part(self, name: str) -> Part | None:
         """Return the prepared examples of ``"train"``, ``"val"`` or ``"test"``; None where there are none."""
         return getattr(self.prepared, name) if self.prepared else None
 
-    def _outputs(self, x: Any) -> Tensor:
+    def _outputs(self, x: Any, keep: Keep | None = None) -> Tensor:
         if self.preprocessor is not None:
-            raw, _ = data.read_inputs(x, self.preprocessor)
+            raw, _ = self._read(x, self.preprocessor)
             for column, values in self.preprocessor.unseen(raw).items():
                 shown = ", ".join(map(repr, values[:6]))
                 warnings.warn(
@@ -249,12 +306,19 @@ class Run:
             inputs = torch.as_tensor(x)
         if not len(inputs):
             raise DataError("there is nothing to predict", expected="at least one example", received="none")
-        dummy = torch.zeros(len(inputs), dtype=torch.long)
+        grid = isinstance(self.task, tasks.Segmentation | tasks.Reconstruction) and inputs.ndim == 4
+        dummy = torch.zeros((len(inputs), 1, 1) if grid else len(inputs), dtype=torch.long)
         batches = in_order(
             Part(inputs, dummy, np.arange(len(inputs))), batch_size=64, device=self.predictor.device
         )
         assert batches is not None  # noqa: S101 - there is at least one example
-        return outputs(self.predictor, batches)[0]
+        return outputs(self.predictor, batches, keep)[0]
+
+    def _read(self, source: Any, preprocessor: Preprocessor) -> tuple[Any, Any]:
+        images = self.experiment.data
+        return data.read_inputs(
+            source, preprocessor, image_size=images.image_size, image_fit=images.image_fit
+        )
 
     def _batches(self, on: Any) -> tuple[str, Batches]:
         if isinstance(on, str) and on in ("train", "val", "test"):
@@ -262,7 +326,8 @@ class Run:
             assert self.feeds is not None  # noqa: S101 - just made sure
             batches = {"train": self.feeds.probe, "val": self.feeds.val, "test": self.feeds.test}[on]
             if on == "train" and self.prepared is not None:
-                batches = in_order(self.prepared.train, batch_size=64, device=self.predictor.device)
+                seen = disturbed(self.prepared.train, with_noise(self.experiment))
+                batches = in_order(seen, batch_size=64, device=self.predictor.device)
             if batches is None:
                 raise DataError(
                     f"there are no {on} examples",
@@ -274,13 +339,16 @@ class Run:
             raise DataError(
                 "a run on your own loaders is evaluated on its own parts", expected="train, val or test"
             )
-        raw, target = data.read_inputs(on, self.preprocessor)
+        raw, target = self._read(on, self.preprocessor)
+        if self.preprocessor.target_kind == "inputs":
+            target = raw
         if target is None:
             raise DataError(
                 "the targets are missing", expected="the column that was predicted", received=str(on)[:80]
             )
         x, y = self.preprocessor.inputs(raw), self.preprocessor.targets(target)
-        batches = in_order(Part(x, y, np.arange(len(y))), batch_size=64, device=self.predictor.device)
+        seen = disturbed(Part(x, y, np.arange(len(y))), with_noise(self.experiment))
+        batches = in_order(seen, batch_size=64, device=self.predictor.device)
         if batches is None:
             raise DataError("there is nothing to evaluate", expected="at least one example", received="none")
         return Path(on).name if isinstance(on, str | Path) else "data", batches
@@ -296,7 +364,11 @@ class Run:
                 received=source,
                 hint="give new data: run.evaluate((x, y))",
             )
-        inputs = Inputs(source, own_model=":" in self.experiment.model.name)
+        inputs = Inputs(
+            source,
+            own_model=is_own_code(self.experiment.model.name),
+            source=going_on(self.folder) if self.folder else None,
+        )
         self.feeds, self.prepared, _ = make_feeds(self.experiment, inputs, self.predictor.device)
         recorded = self.folder.manifest.get("data") if self.folder else None
         if recorded and self.prepared and recorded["split"] != self.prepared.split.fingerprint:
@@ -327,6 +399,16 @@ class Run:
     def __repr__(self) -> str:
         where = f" in {self.folder.path}" if self.folder else ""
         return f"<Run {self.experiment.name}: {self.status}, best epoch {self.best_epoch}{where}>"
+
+
+def before_denoising(task: tasks.Task, batches: Batches) -> float | None:
+    """Return the headline measure of the noisy inputs themselves; None for other tasks."""
+    if not isinstance(task, tasks.Denoising):
+        return None
+    (meter, *_) = task.meters().values()
+    for x, y in batches.epoch():
+        meter.update(x, y)
+    return meter.compute()
 
 
 def _ordinal(n: int) -> str:

@@ -11,6 +11,7 @@ from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.eject import eject
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
+from preceptor.training.own_code import is_own_code
 
 __all__ = ["script"]
 
@@ -27,7 +28,7 @@ def script(folder: Path | str) -> str:
     """
     run_folder = RunFolder(folder)
     experiment = run_folder.experiment
-    if ":" in experiment.model.name:
+    if is_own_code(experiment.model.name):
         raise own_model_needed(experiment.model.name)
     device = choose_device(experiment.training.device)
     feeds, prepared, _ = make_feeds(experiment, Inputs(experiment.data.source), device)

@@ -9,27 +9,31 @@ import torch
 from torch import nn
 
 from preceptor.data import Table
+from preceptor.report.looks import Look
 from preceptor.report.summary import (
     DataSummary,
     Feature,
     Layer,
     ModelSummary,
     Predictions,
+    Reuse,
     Setting,
     Summary,
     TestLook,
     Timing,
-    worst,
 )
+from preceptor.run._dense import is_dense, overlaid
+from preceptor.run._look import IN_REPORT, look_at
 from preceptor.training.evaluate import outputs
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import in_order
 from preceptor.training.manifest import versions
+from preceptor.training.speed import Speed
 
 if TYPE_CHECKING:
     from preceptor.run._run import Run
 
-__all__ = ["summarize"]
+__all__ = ["predicted", "summarize"]
 
 _STATUS = {
     "finished": "finished: all epochs were run",
@@ -41,7 +45,8 @@ _STATUS = {
 
 def summarize(run: Run) -> Summary:
     """Return what the report shows of a run; the test set is not looked at for it."""
-    data = _data(run)
+    data, predictions = _data(run), predicted(run)
+    overlays, by_class = overlaid(run) if is_dense(run) else (None, {})
     return Summary(
         name=run.experiment.name,
         folder=str(run.folder.path) if run.folder else None,
@@ -55,18 +60,41 @@ def summarize(run: Run) -> Summary:
         settings=_settings(run),
         data=data,
         model=_model(run),
-        predictions=_predictions(run),
+        predictions=predictions,
         test=_test(run),
         timing=_timing(run),
         versions=run.folder.manifest["versions"] if run.folder else versions(),
         notes=tuple(run.prepared.preprocessor.describe()) if run.prepared else (),
+        reuse=_reuse(run),
+        looks=(*((overlays,) if overlays else ()), *_looks(run, predictions)),
+        by_class=by_class,
     )
+
+
+def _looks(run: Run, predictions: Predictions | None) -> tuple[Look, ...]:
+    """Return the pictures that cost little; the model says no more than a sentence where it allows none."""
+    if run.preprocessor is not None and len(run.preprocessor.input_shape) != 3:
+        return ()
+    return tuple(look for look in look_at(run, IN_REPORT, predictions=predictions) if look.rows)
+
+
+def _reuse(run: Run) -> Reuse | None:
+    transfer = run.transfer
+    if transfer is None:
+        return None
+    layers = (
+        (str(row["layer"]), str(row["weights"]), str(row["learns"]), float(row["factor"]))
+        for row in transfer["layers"]
+    )
+    return Reuse(tuple(map(str, transfer["lines"])), tuple(layers))
 
 
 def _task(run: Run) -> str:
     target = run.prepared.dataset.target_name if run.prepared else None
     classes = getattr(run.task, "classes", ())
     goal = f"one of {len(classes)} classes" if classes else "a number" if run.task.outputs == 1 else "numbers"
+    if is_dense(run):
+        goal = f"{goal} for each pixel" if classes else "each pixel of the image"
     return f"{run.task.name}: predict {goal}" + (f", {target}" if target else "")
 
 
@@ -129,7 +157,8 @@ def _data(run: Run) -> DataSummary:
         targets = run.prepared.preprocessor.targets(dataset.targets)
         names = run.prepared.preprocessor.classes
         for part, chosen in parts.items():
-            found = np.bincount(targets[torch.from_numpy(chosen)].numpy(), minlength=len(names))
+            taken = targets[torch.from_numpy(chosen)].numpy().reshape(-1)
+            found = np.bincount(taken, minlength=len(names))[: len(names)]  # 255 in a mask does not count
             counts[part] = dict(zip(names, found.tolist(), strict=True))
     return DataSummary(rows, counts, tuple(dataset.notes), _features(dataset.inputs, dataset, split.train))
 
@@ -153,8 +182,13 @@ def _feature(name: str, kind: str, values: Any, missing: Any) -> Feature:
     return Feature(name, kind, mean, std, low, high, int(missing.sum()))
 
 
-def _predictions(run: Run) -> Predictions | None:
-    """Predict validation, or training where there is none: the test set is left alone."""
+def predicted(run: Run) -> Predictions | None:
+    """Predict validation, or training where there is none: the test set is left alone.
+
+    None for a user's own loaders, and where predictions lie on a grid, of which `overlaid` shows some.
+    """
+    if is_dense(run):
+        return None
     name = "val" if run.part("val") is not None else "train"
     part = run.part(name)
     batches = in_order(part, batch_size=64, device=run.predictor.device)
@@ -162,17 +196,17 @@ def _predictions(run: Run) -> Predictions | None:
         return None
     output, target = outputs(run.predictor, batches)
     losses = run.task.example_losses(output, target).numpy()
-    dataset, predicted = run.prepared.dataset, run.task.predict(output)
+    dataset, said = run.prepared.dataset, run.task.predict(output)
     probabilities = run.task.probabilities(output)
     regression = run.task.name == "regression"
     images = None
     if dataset.kind == "images":
-        images = {int(i): np.asarray(dataset.inputs[part.rows[i]]) for i in worst(losses)}  # type: ignore[index]
+        images = _Images(dataset.inputs, part.rows)
     return Predictions(
         kind="regression" if regression else "classification",
         part=name,
         target=(run.task.predict(target) if regression else target).numpy(),
-        predicted=predicted.numpy(),
+        predicted=said.numpy(),
         losses=losses,
         rows=part.rows,
         classes=tuple(run.prepared.preprocessor.classes),
@@ -181,12 +215,28 @@ def _predictions(run: Run) -> Predictions | None:
     )
 
 
+class _Images:
+    """The raw images of a part by their place in it."""
+
+    def __init__(self, inputs: Any, rows: Any) -> None:
+        self.inputs, self.rows = inputs, rows
+
+    def __getitem__(self, index: int) -> Any:
+        return np.asarray(self.inputs[self.rows[index]])
+
+
 def _test(run: Run) -> TestLook | None:
     if not run.ledger:
         return None
     last = run.ledger[-1]
     interval = last.get("interval")
     return TestLook(last["metrics"], last["n"], len(run.ledger), tuple(interval) if interval else None)
+
+
+def _computed_in(run: Run) -> str:
+    recorded = run.folder.manifest.get("speed") if run.folder else None
+    speed = Speed(**recorded) if recorded else getattr(run.predictor, "speed", None)
+    return str(speed or "")
 
 
 def _timing(run: Run) -> Timing | None:
@@ -202,4 +252,5 @@ def _timing(run: Run) -> Timing | None:
         actual_seconds=seconds,
         steps=facts["steps"],
         examples_per_second=facts["examples"] / seconds if seconds else None,
+        computed_in=_computed_in(run),
     )

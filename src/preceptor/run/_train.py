@@ -18,6 +18,7 @@ from preceptor.errors import ConfigError, DataError, StorageError
 from preceptor.observation.watch import Watch
 from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._diagnosis import Diagnosis
+from preceptor.run._embedding import embed, is_embedding
 from preceptor.run._load import own_model_needed
 from preceptor.run._refusals import (
     fingerprints,
@@ -28,17 +29,19 @@ from preceptor.run._refusals import (
 )
 from preceptor.run._run import Run
 from preceptor.run._sort import sort_list
+from preceptor.run._transfer import source_for, taking_over
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Block, Experiment
+from preceptor.training.features import FeatureBatches
 from preceptor.training.feeds import Signature
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.loop import fit
 from preceptor.training.manifest import origin, versions
 from preceptor.training.named import settings_of
-from preceptor.training.own_code import import_model
+from preceptor.training.own_code import import_model, is_own_code
 from preceptor.training.problem import Problem
 from preceptor.training.state import State
 
@@ -75,6 +78,10 @@ def train(
     mode: str | None = None,
     patience: int | None = None,
     min_delta: float | None = None,
+    from_: Any = None,
+    freeze: Any = None,
+    unfreeze: Any = None,
+    layer_lr_decay: float | None = None,
     seed: int | None = None,
     deterministic: bool | None = None,
     device: str | None = None,
@@ -96,7 +103,8 @@ def train(
         model: a catalogue name, an ``nn.Module`` or what makes one; default: the simplest that suits.
         data: a built-in set's name, a file or folder, ``(x, y)``, a DataFrame, a Dataset or a DataLoader.
         target: the column to predict, where the data are a table.
-        task: ``"classification"`` or ``"regression"``; default: by the targets.
+        task: ``"classification"``, ``"regression"``, ``"segmentation"`` (a mask for each image),
+            ``"denoising"`` or ``"reconstruction"`` (inputs are their own targets); default: by the targets.
         activation: the name of a named model's activation.
         init: the name of an initializer for a named model, or a dict of its name, its options and ``bias``.
         loss: a loss's name, or a callable of (outputs, targets) that gives their mean loss.
@@ -112,13 +120,19 @@ def train(
         batch_size: examples a batch, or ``"full"``; default: 32 or 64, by the number of examples.
         max_grad_norm: clip the gradient's norm to this.
         grad_accumulation: batches to one optimizer step (1).
-        precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"``.
+        precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"``; ``"auto"`` times a few steps of this
+            network in float32 and in half precision, and takes half where it is faster.
         val: share of the examples to validate on (0.15), or data of their own; 0: none.
         test: share of the examples to test on (0.15), or data of their own; 0: none.
         monitor: the history key that decides (``"val_loss"``).
         mode: ``"min"`` or ``"max"``; default: as the monitored key asks.
         patience: epochs without improvement before stopping (10).
         min_delta: what counts as an improvement (0).
+        from_: an earlier run to start from, its folder or a file of its weights: model, weights and the
+            scaling of inputs are taken over, the head is new where the classes are others.
+        freeze: layers that do not learn, such as ``"all-but-head"``, ``"first-3"`` or ``"features.*"``.
+        unfreeze: which of them learn from which epoch on, ``{5: "last-2", 10: "all"}``.
+        layer_lr_decay: the factor of the learning rate from each layer to the one before it.
         seed: of weights, dropout and the order of examples (0); the caller's generators are left alone.
         deterministic: insist on deterministic kernels.
         device: ``"auto"`` (default), ``"cpu"``, ``"cuda"``, …
@@ -153,7 +167,9 @@ def train(
         "training.epochs": epochs, "training.batch_size": batch_size, "training.max_grad_norm": max_grad_norm,
         "training.grad_accumulation": grad_accumulation, "training.precision": precision,
         "training.monitor": monitor, "training.mode": mode, "training.patience": patience,
-        "training.min_delta": min_delta, "training.deterministic": deterministic, "training.device": device,
+        "training.min_delta": min_delta, "transfer.freeze": freeze, "transfer.unfreeze": unfreeze,
+        "transfer.layer_lr_decay": layer_lr_decay,
+        "training.deterministic": deterministic, "training.device": device,
         "seed": seed, "name": name,
     }  # fmt: skip
     given |= {f"data.{part}": value for part, value in (("val", val), ("test", test)) if _is_fraction(value)}
@@ -161,21 +177,29 @@ def train(
         {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
     )
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
+    if is_embedding(chosen.get("task"), experiment):  # vectors in place of a network and its predictions
+        return embed(data, {**named, **chosen}, experiment=experiment, out=out)  # type: ignore[return-value]
     for kind, several in (("regularizers", regularizers), ("augmentations", augmentations)):
         if several is not None:
             chosen[kind], own = sort_list(kind, several)
             setattr(objects, kind, own)
     refuse_idle_settings(objects, chosen, data)
-    if isinstance(model, str) and (":" in model or model.endswith(".py")):
+    if isinstance(model, str) and (is_own_code(model) or model.endswith(".py")):
         objects.model = import_model(model)
     folder = None
     if resume:
         folder = RunFolder(resume if not isinstance(resume, bool) else _required(out))
         experiment = folder.experiment
+        if chosen.get("training.precision") == "auto":  # what was measured then is kept: another choice would
+            del chosen["training.precision"]  # give other numbers
     base = experiment or Experiment()
-    if isinstance(data, str | Path):
-        chosen["data.source"] = str(data)
+    chosen |= {"data.source": str(data)} if isinstance(data, str | Path) else {}
+    source = source_for(from_, base, folder, chosen)
+    if source is not None and folder is None:
+        base, taken = taking_over(source, base, {*named, *chosen}, objects, data)
+        chosen = {**taken, **chosen}
     base = base.changed({**named, **chosen})
+    objects.source = source
     keys = {*named, *chosen, *(experiment.chosen() if experiment and not resume else ())}
     meant = settings_of(base, objects.regularizers)
     refuse_contradictions(meant, base, keys)
@@ -184,7 +208,8 @@ def train(
         data if data is not None else _source(base),
         None if _is_fraction(val) else val,
         None if _is_fraction(test) else test,
-        own_model=objects.model is not None or ":" in base.model.name,
+        own_model=objects.model is not None or is_own_code(base.model.name),
+        source=source,
     )
     job = Job(base, inputs, objects, keys, out, callbacks, on_start)
     if not attend:
@@ -222,14 +247,14 @@ def _run(job: Job, folder: RunFolder | None = None) -> Run:
     feeds, prepared, experiment = make_feeds(experiment, job.inputs, device)
     if folder is not None:
         refuse_other_data(folder, prepared)
-    if objects.model is None and ":" in experiment.model.name:
+    if objects.model is None and is_own_code(experiment.model.name):
         raise own_model_needed(experiment.model.name)
     with generators.seeded(experiment.seed), generators.deterministic(experiment.training.deterministic):
         problem, experiment = build(experiment, feeds, objects, device)
         if folder is None and job.out is not False:
             # A loader does not tell its classes; by now the model has.
             signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
-            folder = _begin(experiment, signature, prepared, chosen, job.out)
+            folder = _begin(experiment, signature, prepared, chosen, job.out, problem)
         elif folder is not None:
             refuse_other_settings(folder.experiment, experiment)
             callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
@@ -243,7 +268,10 @@ def _run(job: Job, folder: RunFolder | None = None) -> Run:
         )
         keep: list[Callback] = [_KeepHistory(folder)] if folder else []
         if experiment.training.watch and Watch.current() is None:
-            run.diagnosis = Diagnosis(lambda finding: run.tell(finding))
+            made = isinstance(problem.train, FeatureBatches)  # features, whose scale is not the user's to set
+            run.diagnosis = Diagnosis(
+                lambda finding: run.tell(finding), ignore=("unscaled-inputs",) if made else ()
+            )
             keep.append(run.diagnosis)
         added = job.on_start(run) if job.on_start else ()
         run.state = _fit(run, problem, [*callbacks, *keep, *added], resumed)
@@ -257,6 +285,7 @@ def _begin(
     prepared: Prepared | None,
     chosen: set[str],
     out: Path | str | bool | None,
+    problem: Problem,
 ) -> RunFolder:
     """Make the run's folder, with all that is known before the first step."""
     facts = {
@@ -267,6 +296,8 @@ def _begin(
         "data": fingerprints(prepared),
         "versions": versions(),
         "ledger": [],
+        **({"speed": problem.speed.to_plain()} if problem.speed else {}),
+        **({"transfer": problem.transfer.to_plain()} if problem.transfer else {}),
         **origin(),
     }
     files = {"experiment.toml": experiment.to_toml(), "manifest.json": json.dumps(facts, indent=1) + "\n"}
@@ -301,6 +332,9 @@ def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: boo
                 ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 folder.update_manifest(status=ended)
         raise
+    finally:
+        if problem.transfer is not None and problem.transfer.freezing is not None:
+            problem.transfer.freezing.release()
 
 
 class _Reopen(Callback):
@@ -313,7 +347,15 @@ class _Reopen(Callback):
 
     def on_train_begin(self, state: State) -> None:
         self.folder.write("experiment.toml", self.experiment.to_toml())
-        self.folder.update_manifest(status="running", chosen=sorted(self.chosen))
+        facts: dict[str, Any] = {"status": "running", "chosen": sorted(self.chosen)}
+        speed, before = state.problem.speed, self.folder.manifest.get("speed")
+        if speed is not None and (not before or replace(speed, **_measured(before)).to_plain() != before):
+            facts["speed"] = speed.to_plain()  # other than at first: another device, or no compiler
+        self.folder.update_manifest(**facts)
+
+
+def _measured(speed: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: speed[key] for key in ("measured", "reason")}
 
 
 class _KeepHistory(Callback):

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from preceptor.errors import ConfigError, UnknownName
 from preceptor.tasks._task import Task
 from preceptor.tasks.classification import Classification
+from preceptor.tasks.reconstruction import Denoising, Reconstruction
 from preceptor.tasks.regression import Regression
+from preceptor.tasks.segmentation import Segmentation
 
-__all__ = ["make"]
+__all__ = ["KIND_OF_TASK", "make"]
 
-_NAMES = {"categories": "classification", "numbers": "regression"}
+_NAMES = {
+    "categories": ("classification",),
+    "numbers": ("regression",),
+    "masks": ("segmentation",),
+    "inputs": ("reconstruction", "denoising"),
+}
+KIND_OF_TASK = {task: kind for kind, tasks in _NAMES.items() for task in tasks}
+"""The kind of targets that each task needs."""
 
 
 class Units(Protocol):
     """What a fitted preprocessor knows of number targets: y = target_offset + target_scale · t."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of inputs it takes, such as ``"images"``."""
+
+    @property
+    def target_peak(self) -> float:
+        """The range of inputs that are to be predicted."""
 
     @property
     def target_offset(self) -> Tensor:
@@ -41,12 +58,12 @@ def make(
     """Make the task that suits the targets.
 
     Arguments:
-        name: ``"classification"`` or ``"regression"``; None takes what suits ``target_kind``.
-        target_kind: ``"categories"`` or ``"numbers"``.
-        classes: display names of the categories.
-        dims: how many numbers a target has.
+        name: such as ``"classification"`` or ``"segmentation"``; None takes what suits ``target_kind``.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``.
+        classes: display names of the categories, of examples or of pixels.
+        dims: how many numbers a target has; channels, where the input is the target.
         loss: a name of the catalogue; None takes the task's own.
-        preprocessor: tells the units in which a regression's measures are given.
+        preprocessor: tells the units in which measures of numbers are given.
         metrics: names of the catalogue, the headline measure first; empty takes the task's own.
 
     Raises:
@@ -63,19 +80,27 @@ def make(
     suited = _NAMES.get(target_kind)
     if suited is None:
         raise UnknownName("kind of target", target_kind, _NAMES)
-    if name is not None and name not in _NAMES.values():
-        raise UnknownName("task", name, _NAMES.values())
-    if name not in (None, suited):
+    known = KIND_OF_TASK
+    if name is not None and name not in known:
+        raise UnknownName("task", name, known)
+    if name is not None and name not in suited:
         raise ConfigError(
             f"the targets do not suit {name}",
-            expected=f"{'categories' if name == 'classification' else 'numbers'} as targets",
+            expected=f"{known[name]} as targets",
             received=target_kind,
-            hint=f'task="{suited}"',
+            hint=f'task="{suited[0]}"',
         )
-    chosen = loss or "auto"
-    if suited == "classification":
-        return Classification(tuple(classes), loss=chosen, metrics=tuple(metrics))
-    if preprocessor is None:
-        return Regression(dims, loss=chosen, metrics=tuple(metrics))
-    offset, scale = preprocessor.target_offset.tolist(), preprocessor.target_scale.tolist()
-    return Regression(dims, tuple(offset), tuple(scale), loss=chosen, metrics=tuple(metrics))
+    judged: dict[str, Any] = {"loss": loss or "auto", "metrics": tuple(metrics)}
+    if target_kind == "categories":
+        return Classification(tuple(classes), **judged)
+    if target_kind == "masks":
+        return Segmentation(tuple(classes), **judged)
+    units: dict[str, Any] = {}
+    if preprocessor is not None:
+        offset, scale = preprocessor.target_offset.tolist(), preprocessor.target_scale.tolist()
+        units = {"offset": tuple(offset), "scale": tuple(scale)}
+    if target_kind == "numbers":
+        return Regression(dims, **units, **judged)
+    if preprocessor is not None:
+        units |= {"peak": preprocessor.target_peak, "images": preprocessor.kind == "images"}
+    return (Denoising if name == "denoising" else Reconstruction)(dims, **units, **judged)

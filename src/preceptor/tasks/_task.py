@@ -144,8 +144,17 @@ class Task(ABC):
         each: Tensor = get(self.loss, kind="loss", reduction="none")(*self.align(output, target))
         return each.reshape(len(output), -1).mean(1)
 
+    def compact(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what of a batch `interval` needs, a row for each example; by default all of it."""
+        return output, target
+
     def interval(self, output: Tensor, target: Tensor, level: float = 0.95) -> tuple[float, float]:
         """Return an interval for the headline measure: Wilson's for a share, else the percentile bootstrap.
+
+        Arguments:
+            output: with the targets, what `compact` returned for each batch, one after the other.
+            target: as many rows.
+            level: probability that such intervals cover the true value.
 
         Raises:
             DataError: there are no examples.

@@ -12,15 +12,19 @@ from torch import Tensor, nn
 
 from preceptor.catalogue.augmentations import Augmentation, Pipeline
 from preceptor.catalogue.regularizers import Regularizer
-from preceptor.data import generators
+from preceptor.data import Pixels, generators
 from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError
+from preceptor.tasks import KIND_OF_TASK
+from preceptor.training.dense import DENSE, stays
 from preceptor.training.experiment import Block, Experiment
-from preceptor.training.feeds import Feeds
+from preceptor.training.feeds import Feeds, Signature
 from preceptor.training.named import AUGMENTATIONS, REGULARIZERS, entry_of, make_all, trait_of
 from preceptor.training.own_code import guarded
 
-__all__ = ["behind", "for_prediction", "make_pipeline"]
+__all__ = ["acts_in_evaluation", "behind", "for_prediction", "make_pipeline", "some", "suited"]
+
+_SHOWN = 200  # large images that an augmentation looks at before training
 
 
 def make_pipeline(
@@ -67,8 +71,20 @@ class _Called(Augmentation):
 def for_prediction(experiment: Experiment) -> tuple[Pipeline | None, list[tuple[Any, Block]]]:
     """Return the augmentations of a run by name, and those of its regularizers that changed the model."""
     augmentations = make_all([b for b in experiment.augmentations if ":" not in b.name], {}, AUGMENTATIONS)
+    if KIND_OF_TASK.get(experiment.task) in DENSE:
+        augmentations = [(product, block) for product, block in augmentations if stays(product)]
     placed = [b for b in experiment.regularizers if ":" not in b.name and trait_of(b, "model", False)]
     return make_pipeline(augmentations, [])[0], make_all(placed, {}, REGULARIZERS)
+
+
+def acts_in_evaluation(blocks: Sequence[Block]) -> list[str]:
+    """Return the names of those augmentations that change the inputs in evaluation too, such as crops."""
+    found = []
+    for block in blocks:
+        factory = None if ":" in block.name else entry_of(block.name, AUGMENTATIONS).factory
+        if isinstance(factory, type) and issubclass(factory, Augmentation):
+            found += [block.name] if factory.fixed is not Augmentation.fixed else []
+    return found
 
 
 def behind(feeds: Feeds, pipeline: Pipeline | None, experiment: Experiment) -> Feeds:
@@ -83,13 +99,18 @@ def behind(feeds: Feeds, pipeline: Pipeline | None, experiment: Experiment) -> F
     x, y = feeds.sample
     _refuse_chance(pipeline, x)
     if any(isinstance(step, Augmentation) and type(step).fit is not Augmentation.fit for step in pipeline):
-        pipeline.fit(feeds.train.x if isinstance(feeds.train, TensorBatches) else x)
+        pipeline.fit(some(feeds.train.x) if isinstance(feeds.train, TensorBatches) else x)
     _warn_of_mirrors(feeds, experiment)
     with torch.no_grad(), guarded("the inputs cannot be augmented", expected="inputs that suit it"):
         seen = pipeline.eval().forward(x)[: len(y)]
     shape = feeds.signature.input_shape
     shape = None if shape is None else tuple(seen.shape[1:])
     return replace(feeds, sample=(seen, y), signature=replace(feeds.signature, input_shape=shape))
+
+
+def some(x: Tensor | Pixels) -> Tensor:
+    """Return the training examples, or an even choice of those that are kept as bytes."""
+    return x if isinstance(x, Tensor) else x[torch.linspace(0, len(x) - 1, min(len(x), _SHOWN)).long()]
 
 
 def _refuse_chance(pipeline: Pipeline, x: Any) -> None:
@@ -111,15 +132,32 @@ def _refuse_chance(pipeline: Pipeline, x: Any) -> None:
         generators.restore(before)
 
 
-def _warn_of_mirrors(feeds: Feeds, experiment: Experiment) -> None:
-    classes, shape = feeds.signature.classes, feeds.signature.input_shape or ()
-    grey = len(shape) == 3 and shape[0] == 1  # numbered classes of coloured images are seldom digits
-    signs = (
-        grey and classes and all(name.isdigit() or (len(name) == 1 and name.isalpha()) for name in classes)
+def suited(blocks: Sequence[Block], signature: Signature) -> tuple[Block, ...]:
+    """Return the augmentations with what follows from the classes: digits and letters are not mirrored."""
+    if not _are_signs(signature):
+        return tuple(blocks)
+    return tuple(
+        Block(name=block.name, **{"mirror": False, **block.options}) if _may_mirror(block) else block
+        for block in blocks
     )
+
+
+def _may_mirror(block: Block) -> bool:
+    return ":" not in block.name and "mirror" in entry_of(block.name, AUGMENTATIONS).defaults
+
+
+def _are_signs(signature: Signature) -> bool:
+    """Tell whether the classes are digits or letters."""
+    shape, classes = signature.input_shape or (), signature.classes
+    grey = len(shape) == 3 and shape[0] == 1  # numbered classes of coloured images are seldom digits
+    return grey and bool(classes) and all(n.isdigit() or (len(n) == 1 and n.isalpha()) for n in classes)
+
+
+def _warn_of_mirrors(feeds: Feeds, experiment: Experiment) -> None:
+    signs = _are_signs(feeds.signature)
     for block in experiment.augmentations:
         mirrors = ":" not in block.name and entry_of(block.name, AUGMENTATIONS).traits.get("mirrors")
-        if mirrors and signs:
+        if signs and mirrors and block.options.get("mirror", True):
             warnings.warn(
                 f"{block.name} mirrors digits or letters, which makes other signs of them", stacklevel=2
             )

@@ -13,9 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from preceptor import catalogue, tasks
+from preceptor.catalogue.regularizers import L2SP
 from preceptor.data import generators
+from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, ModelError
-from preceptor.training.augmentation import behind, make_pipeline
+from preceptor.training.augmentation import behind, make_pipeline, suited
+from preceptor.training.dense import balanced, model_penalty, on_a_grid, own_parts, simplest
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
@@ -29,7 +32,11 @@ from preceptor.training.regularization import (
     refuse_other_losses,
     refuse_with_closure,
 )
+from preceptor.training.source import Source, open_source
+from preceptor.training.speed import Speed, use
 from preceptor.training.suits import refuse_unsuitable
+from preceptor.training.tiling import Tiling
+from preceptor.training.transfer import Transfer, begin, precompute, refuse_layers_apart
 
 __all__ = ["Objects", "batch_size_for", "build", "choose_device"]
 
@@ -44,6 +51,7 @@ class Objects:
     schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None
     regularizers: dict[int, Any] = field(default_factory=dict)  # by their place in the list
     augmentations: dict[int, Any] = field(default_factory=dict)
+    source: Source | None = None  # what the weights come from
 
 
 def build(
@@ -59,17 +67,31 @@ def build(
         ModelError: the model cannot take the inputs, or its outputs do not fit the targets.
     """
     regularizers = make_all(experiment.regularizers, objects.regularizers, REGULARIZERS)
-    augmentations = make_all(experiment.augmentations, objects.augmentations, AUGMENTATIONS)
-    pipeline, others = make_pipeline(augmentations, regularizers)
+    wanted = suited(experiment.augmentations, feeds.signature)
+    experiment = experiment.model_copy(update={"augmentations": wanted})
+    augmentations = make_all(wanted, objects.augmentations, AUGMENTATIONS)
+    kind, shape = feeds.signature.target_kind, feeds.signature.input_shape
+    varied, own = own_parts(augmentations, experiment, kind, shape)
+    pipeline, others = make_pipeline(varied, regularizers)
+    others = [*others, *own]
     if pipeline is not None:
         pipeline.to(device)
     feeds = behind(feeds, pipeline, experiment)
     model, model_block, task, output = _model_and_task(experiment, feeds, objects, device)
-    criterion, loss_block = _criterion(experiment, task, objects)
+    source = objects.source
+    if source is None and experiment.transfer.source is not None:
+        source = open_source(experiment.transfer.source)
+    width = output.shape[1] if isinstance(output, Tensor) and output.ndim > 1 else 1
+    transfer = begin(experiment, source, model, feeds, width, pipeline)
+    others += model_penalty(model)
+    criterion, loss_block = _criterion(experiment, task, objects, feeds)
     _check_criterion(criterion, task, output, feeds.sample[1])
     refuse_other_losses(regularizers, task.loss)
     regularization = attach(model, [*regularizers, *others])
-    optimizer, optimizer_block = _optimizer(experiment, objects, model)
+    for part in regularization.parts if regularization and transfer else ():
+        if isinstance(part, L2SP):
+            part.forget(transfer.fresh if transfer else ())
+    optimizer, optimizer_block = _optimizer(experiment, objects, model, transfer)
     steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
     monitor, mode = _monitor(experiment, feeds, task)
     scheduler, scheduler_steps, schedule_block = _schedule(experiment, objects, optimizer, steps, mode)
@@ -88,12 +110,16 @@ def build(
         mode=mode,
         grad_accumulation=settings.grad_accumulation,
         max_grad_norm=settings.max_grad_norm,
-        precision=settings.precision,
+        precision="fp32" if settings.precision == "auto" else settings.precision,
         device=device,
         augment=pipeline,
+        tiling=Tiling.of(feeds.sample[0], output) if on_a_grid(kind, shape) else None,
         regularization=regularization or None,
         population=feeds.every if needs_population(experiment, regularization, model) else None,
+        transfer=transfer,
     )
+    if transfer is not None and problem.needs_closure:
+        refuse_layers_apart(transfer)
     if problem.needs_closure and (regularizers or pipeline or others):
         known = catalogue.find(optimizer_block.name, "optimizer")
         closure = known[0].traits.get("closure") if known else None
@@ -107,6 +133,18 @@ def build(
     if objects.optimizer is None:
         refuse_unsuitable(catalogue.entry(optimizer_block.name, "optimizer"), problem, feeds)
     layout = lay_out(model, feeds.sample[0], settings.memory_format, flat_gradients=problem.needs_closure)
+    asked = Speed(problem.precision, layout, str(device), reason="auto" * (settings.precision == "auto"))
+    problem = use(
+        problem,
+        feeds,
+        asked,
+        layout_is_free=settings.memory_format == "auto",
+        compile_it=settings.compile,
+    )
+    assert problem.speed is not None  # noqa: S101 - just decided
+    if transfer is not None:
+        problem.begin_epoch(1)
+        precompute(problem, feeds, experiment.transfer)
     align_moments(optimizer)  # AdaGrad has made its own by now, a user's optimizer may have been in use
     decided = {
         "task": task.name,
@@ -121,7 +159,9 @@ def build(
         "training.monitor": monitor,
         "training.mode": mode,
         "training.device": str(device),
-        "training.memory_format": layout,
+        "training.memory_format": problem.speed.memory_format,
+        "training.precision": problem.speed.precision,
+        "training.compile": problem.speed.compiled,
     }
     blocks = ("model", "loss", "optimizer", "schedule")
     rest = {k: v for k, v in experiment.flat().items() if k.partition(".")[0] not in blocks}
@@ -149,8 +189,8 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def batch_size_for(experiment: Experiment, examples: int) -> int:
-    """Return the batch size: as set, as the optimizer asks, or by the number of examples."""
+def batch_size_for(experiment: Experiment, examples: int, most: int | None = None) -> int:
+    """Return the batch size: as set, as the optimizer asks, or by the examples, at most ``most``."""
     wanted: int | str | None = experiment.training.batch_size
     if wanted == "auto":
         name = experiment.optimizer.name
@@ -160,7 +200,8 @@ def batch_size_for(experiment: Experiment, examples: int) -> int:
         return examples
     if wanted is not None and wanted != "auto":
         return int(wanted)
-    return 32 if examples < 5_000 else 64
+    size = 32 if examples < 5_000 else 64
+    return size if most is None else min(size, most)
 
 
 def _model_and_task(
@@ -177,7 +218,9 @@ def _model_and_task(
         if feeds.signature.input_shape is None:
             raise ModelError("inputs that are not one tensor need a model of your own", hint="model=MyNet()")
         task = _task(experiment, feeds, objects, None)
-        name = _simplest(feeds.signature.input_shape) if block.name == "auto" else block.name
+        if block.name == "auto":
+            block = Block(**{**_simplest(task, feeds.signature.input_shape).model_dump(), **block.options})
+        name = block.name
         entry = catalogue.entry(name, "architecture")
         block = Block(name=entry.name, **entry.options(**block.options))
         with guarded(f"the model {name!r} cannot be built", expected="sizes that fit into memory"):
@@ -199,8 +242,10 @@ def _warn_of_steps(model: nn.Module) -> None:
         )
 
 
-def _simplest(shape: tuple[int, ...]) -> str:
-    return "lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp"
+def _simplest(task: tasks.Task, shape: tuple[int, ...]) -> Block:
+    if isinstance(task, tasks.Segmentation | tasks.Reconstruction):
+        return simplest(task.name, shape)
+    return Block(name="lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp")
 
 
 def _try(model: nn.Module, feeds: Feeds) -> Tensor:
@@ -231,7 +276,7 @@ def _loss_name(experiment: Experiment) -> str | None:
 def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor | None) -> tasks.Task:
     width = output.shape[1] if isinstance(output, Tensor) and output.ndim > 1 else 1
     classes = feeds.signature.classes
-    if feeds.signature.target_kind == "categories" and not classes:
+    if feeds.signature.target_kind in ("categories", "masks") and not classes:
         if output is None:
             raise ModelError(
                 "a model by name needs to know the classes",
@@ -255,7 +300,7 @@ def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor
 
 
 def _criterion(
-    experiment: Experiment, task: tasks.Task, objects: Objects
+    experiment: Experiment, task: tasks.Task, objects: Objects, feeds: Feeds
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Block]:
     if objects.loss is not None:
         with guarded("the loss cannot be made", kind=ConfigError):
@@ -270,7 +315,11 @@ def _criterion(
             received=f"reduction={options['reduction']!r}",
             hint="a larger learning rate does what a sum would",
         )
-    return entry.build(**options), Block(name=entry.name, **options)
+    block = Block(name=entry.name, **options)
+    if options.get("class_weights") == "balanced" and isinstance(feeds.train, TensorBatches):
+        options["class_weights"] = balanced(feeds.train.y, task.outputs)
+        block = Block(name=entry.name, **options)
+    return entry.build(**options), block
 
 
 def _check_criterion(
@@ -293,8 +342,29 @@ def _check_criterion(
         )
 
 
-def _optimizer(experiment: Experiment, objects: Objects, model: nn.Module) -> tuple[Optimizer, Block]:
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def _optimizer(
+    experiment: Experiment, objects: Objects, model: nn.Module, transfer: Transfer | None
+) -> tuple[Optimizer, Block]:
+    made, block = _made_optimizer(experiment, objects, model, transfer)
+    if transfer is not None and transfer.factors:
+        if made is objects.optimizer:
+            raise ConfigError(
+                "an optimizer that is made already has its own rates",
+                expected="its name, its class, or a function that makes it, beside rates by layer",
+                received=type(made).__name__,
+            )
+        transfer.scale(made, model)
+    return made, block
+
+
+def _made_optimizer(
+    experiment: Experiment, objects: Objects, model: nn.Module, transfer: Transfer | None
+) -> tuple[Optimizer, Block]:
+    parameters: list[Any] = [p for p in model.parameters() if p.requires_grad]
+    groups: list[Any] = parameters
+    if transfer is not None:
+        parameters, apart = transfer.groups(model)
+        groups = [{"params": group} for group in apart] if len(apart) > 1 else parameters
     if not parameters:
         raise ModelError(
             "the model has nothing to learn", expected="parameters with requires_grad", received="none"
@@ -303,11 +373,13 @@ def _optimizer(experiment: Experiment, objects: Objects, model: nn.Module) -> tu
     if given is None:
         entry = catalogue.entry(experiment.optimizer.name, "optimizer")
         options = entry.options(**options)
-        return entry.build(parameters, **options), Block(name=entry.name, **options)
+        if transfer is not None and entry.traits.get("closure"):
+            refuse_layers_apart(transfer)
+        return entry.build(groups, **options), Block(name=entry.name, **options)
     made = given
     if not isinstance(given, Optimizer):
         with guarded("the optimizer cannot be made", expected="a callable of (parameters)", kind=ConfigError):
-            made = given(parameters, **options)
+            made = given(groups, **options)
     held = {id(p) for group in getattr(made, "param_groups", ()) for p in group["params"]}
     if not isinstance(made, Optimizer) or held.isdisjoint(map(id, parameters)):
         raise ConfigError(

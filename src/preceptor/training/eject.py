@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from preceptor.data import Prepared
 from preceptor.errors import ConfigError
+from preceptor.training.dense import DENSE
 from preceptor.training.eject_data import data_lines
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
@@ -50,14 +51,23 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
     Raises:
         ConfigError: something in the run has no plain form; the message says what.
     """
+    if feeds.signature.target_kind in DENSE:
+        raise _no_plain_form(f"the task is {experiment.task}", "a classification or a regression")
     if prepared is None:
         raise _no_plain_form("the data come from loaders of your own", "your program is the plain script")
+    if experiment.transfer.active:
+        raise _no_plain_form(
+            "weights of another run, or layers that are frozen or have rates of their own",
+            "a run from scratch",
+        )
     if beside := beside_the_loss(experiment):
         hint = (
             "a run without, or one that regularises by the optimizer's weight_decay and the model's dropout"
         )
         raise _no_plain_form(", ".join(beside), hint)
     settings, monitor = experiment.training, problem.monitor
+    if settings.compile:
+        raise _no_plain_form("a compiled model rounds otherwise", "--set training.compile=false")
     if problem.mode != "min" or not (monitor.endswith("loss") or monitor == "train_loss_running"):
         decided = f"the run is decided by the {problem.mode}imum of {monitor}"
         raise _no_plain_form(decided, "--set training.monitor=val_loss")
@@ -121,7 +131,8 @@ def _model(experiment: Experiment, model: nn.Module) -> str:
     block = experiment.model
     if not isinstance(model, nn.Sequential) or ":" in block.name:
         raise _no_plain_form(f"the model {block.name} is your own code", "import it in a script of your own")
-    if own := [layer for layer in model if not type(layer).__module__.startswith("torch.nn.")]:
+    parts = [part for part in model.modules() if part is not model]
+    if own := [part for part in parts if not type(part).__module__.startswith("torch.nn.")]:
         raise _no_plain_form(f"{type(own[0]).__name__} is not among torch's layers", "layers of torch.nn")
     layers = "".join(f"    nn.{layer!r},\n" for layer in model)
     text = f"model = nn.Sequential(\n{layers})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,8 +53,17 @@ def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
     return {"loss": loss, **{name: meter.compute() for name, meter in meters.items()}}
 
 
-def outputs(predictor: Predictor, batches: Batches) -> tuple[Tensor, Tensor]:
+def outputs(
+    predictor: Predictor,
+    batches: Batches,
+    keep: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+) -> tuple[Tensor, Tensor]:
     """Return the model's outputs and the targets of a whole pass, on the CPU, outputs as float32.
+
+    Arguments:
+        predictor: with the model.
+        batches: of the pass.
+        keep: what of each batch's outputs and targets is kept; default: all.
 
     Raises:
         DataError: the pass has no batches.
@@ -62,10 +71,11 @@ def outputs(predictor: Predictor, batches: Batches) -> tuple[Tensor, Tensor]:
     collected: list[tuple[Tensor, Tensor]] = []
     with evaluation(predictor.model):
         for x, y in batches.epoch():
-            collected.append((predictor.forward(x).float().cpu(), y.cpu()))
+            output = predictor.forward(x).float()
+            kept, target = keep(output, y) if keep else (output, y)
+            collected.append((kept.cpu(), target.cpu()))
     _require(collected)
-    output, target = zip(*collected, strict=True)
-    return torch.cat(output), torch.cat(target)
+    return torch.cat([kept for kept, _ in collected]), torch.cat([target for _, target in collected])
 
 
 def _require(batches: list[Any]) -> None:

@@ -18,14 +18,17 @@ from pydantic import (
 )
 
 from preceptor.errors import ConfigError, DataError, nearest
-from preceptor.training.listed import listed
+from preceptor.training.listed import listed, read_epoch, read_factor, texts
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["Block", "DataSettings", "Experiment", "TrainingSettings"]
+__all__ = ["Block", "DataSettings", "Experiment", "TrainingSettings", "TransferSettings"]
+
+
+_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
 
 
 class _Settings(BaseModel):
@@ -66,6 +69,24 @@ class DataSettings(_Settings):
     test: float = Field(default=0.15, ge=0, lt=1, description="share of the examples to test on, once")
     seed: int = Field(default=0, ge=0, description="of the split, apart from the training's")
     scale: Literal["auto", "standard", "none"] = "auto"
+    order: Literal["auto", "random", "blocks"] = Field(
+        default="auto", description="of the split; blocks keep neighbours together, as masks' slices need"
+    )
+    crop: int | None = Field(
+        default=None, ge=1, description="train on random windows of this size: masks, denoising"
+    )
+    ignore: str | int = Field(default="auto", description="the class of pixels that does not count")
+    noise: float = Field(
+        default=0.5,
+        ge=0,
+        description="what denoising removes, in standard deviations of the inputs as scaled",
+    )
+    image_size: int | tuple[int, int] | Literal["auto"] = Field(
+        default="auto", description="pixels that images are brought to: a number, or [H, W]"
+    )
+    image_fit: Literal["crop", "pad", "stretch"] = Field(
+        default="crop", description="what is done with images of another size"
+    )
 
 
 class TrainingSettings(_Settings):
@@ -75,7 +96,10 @@ class TrainingSettings(_Settings):
     batch_size: int | Literal["auto", "full"] = Field(default="auto")
     grad_accumulation: int = Field(default=1, ge=1, description="batches to one optimizer step")
     max_grad_norm: float | None = Field(default=None, gt=0, description="clip the gradient's norm to this")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="fp32, or autocast to half precision; auto measures which is faster"
+    )
+    compile: bool = Field(default=False, description="compile the model with torch.compile")
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         default="auto", description="the layout of convolutions' weights; channels-last is faster on CPUs"
     )
@@ -96,6 +120,11 @@ class TrainingSettings(_Settings):
     checkpoint_seconds: float | None = Field(default=10.0, ge=0, description="seconds between checkpoints")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints")
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _abbreviated(cls, value: Any) -> Any:
+        return _PRECISIONS.get(value, value) if isinstance(value, str) else value
+
     @field_validator("batch_size", "train_examples")
     @classmethod
     def _counted(cls, value: int | str, info: ValidationInfo) -> int | str:
@@ -103,6 +132,49 @@ class TrainingSettings(_Settings):
         if isinstance(value, int) and value < least:
             raise ValueError(f"an integer ≥ {least}, or {word!r}")
         return value
+
+
+class TransferSettings(_Settings):
+    """What is taken over from an earlier run, what of it is frozen, and how fast the rest learns."""
+
+    source: str | None = Field(default=None, description="a run folder, or a .safetensors file")
+    freeze: tuple[str, ...] = Field(default=(), description="layers that do not learn")
+    unfreeze: tuple[str, ...] = Field(default=(), description="EPOCH=LAYERS: they learn from then on")
+    layer_lr_decay: float | None = Field(default=None, gt=0, le=1, description="of the rate, a layer")
+    lr_factors: tuple[str, ...] = Field(default=(), description="LAYERS=FACTOR of the rate")
+    head: Literal["by-classes", "keep", "new"] = "by-classes"
+    inputs: Literal["source", "own"] = Field(default="source", description="whose scaling and image size")
+    cache_features: Literal["where-possible", "always", "never"] = Field(
+        default="where-possible", description="compute what a frozen part gives once"
+    )
+    check: bool = Field(default=True, description="say what speaks for the transfer, and against it")
+
+    @field_validator("freeze", "unfreeze", "lr_factors", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        return texts(value)
+
+    @field_validator("unfreeze", "lr_factors")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in value:
+            (read_epoch if info.field_name == "unfreeze" else read_factor)(text)
+        return value
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is taken over, frozen, or learned at a rate of its own."""
+        return bool(self.source or self.freeze or self.unfreeze or self.lr_factors or self.layer_lr_decay)
+
+    @property
+    def thaws(self) -> list[tuple[int, str]]:
+        """The epochs, from 1, and what learns from then on."""
+        return sorted(read_epoch(text) for text in self.unfreeze)
+
+    @property
+    def factors(self) -> list[tuple[str, float]]:
+        """The layers that have a factor of their own."""
+        return [read_factor(text) for text in self.lr_factors]
 
 
 class Experiment(_Settings):
@@ -130,6 +202,7 @@ class Experiment(_Settings):
         default=(), description="augmentations of the catalogue, in order"
     )
     training: TrainingSettings = TrainingSettings()
+    transfer: TransferSettings = TransferSettings()
 
     @field_validator("regularizers", "augmentations", mode="before")
     @classmethod
@@ -152,7 +225,7 @@ class Experiment(_Settings):
         """
         nested: dict[str, Any] = {}
         for key, value in settings.items():
-            _put(nested, key.split("."), value)
+            _put(nested, key.split("."), texts(value) if key in _WORDS else value)
         for key, field in cls.model_fields.items():
             if field.annotation is Block and isinstance(nested.get(key), str):
                 nested[key] = {"name": nested[key]}
@@ -290,6 +363,8 @@ def _config_error(error: ValidationError) -> ConfigError:
         expected = f"a table of settings, [{key}]"
     return ConfigError(f"{key} is not usable", expected=expected, received=repr(first["input"]))
 
+
+_WORDS = {f"transfer.{key}" for key in ("freeze", "unfreeze", "lr_factors")}
 
 _BLOCKS = {key for key, field in Experiment.model_fields.items() if field.annotation is Block}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset, SubsetRandomSampler
 
 from preceptor.data import Part, Prepared, Preprocessor
+from preceptor.data._pixels import subset
 from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches
+from preceptor.data.windows import WindowBatches
 from preceptor.errors import DataError
+from preceptor.training.dense import disturbed, maps_in_a_batch
 
 __all__ = ["Feeds", "Signature", "feeds_from_loaders", "feeds_from_prepared", "in_order"]
 
@@ -27,9 +30,9 @@ class Signature:
 
     Attributes:
         input_shape: of one example, without the batch axis; None where inputs are not one tensor.
-        target_kind: ``"categories"`` or ``"numbers"``.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``.
         classes: the names of the categories; empty where only the model knows how many there are.
-        dims: how many numbers a target holds.
+        dims: how many numbers a target holds, or how many channels, where the input is the target.
     """
 
     input_shape: tuple[int, ...] | None
@@ -51,6 +54,7 @@ class Feeds:
         signature: what the model must take in and put out.
         examples: how many there are in ``train``; None where a loader does not tell.
         preprocessor: what was fitted on the training examples; None for a user's own loaders.
+        data: the fingerprints of examples and split; empty for a user's own loaders.
     """
 
     train: Batches
@@ -61,6 +65,7 @@ class Feeds:
     signature: Signature
     examples: int | None
     preprocessor: Preprocessor | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def every(self) -> Batches | None:
@@ -78,15 +83,34 @@ def in_order(part: Part | None, *, batch_size: int, device: torch.device) -> Bat
     largest = _EVALUATION_BATCH if part.x.ndim <= 2 else _EVALUATION_BATCH // 4
     row = max(part.x[0].numel() * part.x.element_size(), 1)
     size = max(batch_size, min(largest, _EVALUATION_BYTES // row))
+    if part.y.ndim > 2:  # outputs as large as the inputs, from maps that are many times larger
+        size = maps_in_a_batch(part.x.shape[1:])
     return TensorBatches(part.x.to(device), part.y.to(device), batch_size=size, shuffle=False)
 
 
 def feeds_from_prepared(
-    data: Prepared, *, batch_size: int, train_examples: int | str, device: torch.device, seed: int
+    data: Prepared,
+    *,
+    batch_size: int,
+    train_examples: int | str,
+    device: torch.device,
+    seed: int,
+    crop: int | None = None,
+    noise: float = 0.0,
 ) -> Feeds:
-    """Make feeds from data in memory; the tensors are moved to ``device`` once."""
+    """Make feeds from data in memory; the tensors are moved to ``device`` once.
+
+    Arguments:
+        data: the parts.
+        batch_size: examples a batch in training.
+        train_examples: how many of them are measured on.
+        device: where they lie.
+        seed: of their order.
+        crop: learn from random windows of this size.
+        noise: on the inputs that are measured on, in units of the inputs.
+    """
     x, y = data.train.x.to(device), data.train.y.to(device)
-    val = in_order(data.val, batch_size=batch_size, device=device)
+    val = in_order(disturbed(data.val, noise), batch_size=batch_size, device=device)
     wanted = (
         max(_PROBE, len(data.val.y) if data.val else 0) if train_examples == "auto" else int(train_examples)
     )
@@ -95,17 +119,26 @@ def feeds_from_prepared(
         # Evenly spread, so that data which lie sorted by class are not measured on one class alone.
         rows = torch.linspace(0, len(y) - 1, min(wanted, len(y))).round().long()
         probe = in_order(
-            Part(x[rows], y[rows], data.train.rows[rows.numpy()]), batch_size=batch_size, device=device
+            disturbed(Part(subset(x, rows), y[rows], data.train.rows[rows.numpy()]), noise),
+            batch_size=batch_size,
+            device=device,
         )
+    train = TensorBatches(x, y, batch_size=batch_size, seed=seed)
+    few = min(4, maps_in_a_batch(x.shape[1:])) if y.ndim > 2 else 4
+    sample = (x[:few], y[:few])
+    if crop:
+        train = WindowBatches(x, y, size=crop, batch_size=batch_size, seed=seed)
+        sample = (sample[0][..., :crop, :crop], sample[1][..., :crop, :crop])
     return Feeds(
-        train=TensorBatches(x, y, batch_size=batch_size, seed=seed),
+        train=train,
         probe=probe,
         val=val,
-        test=in_order(data.test, batch_size=batch_size, device=device),
-        sample=(x[:4], y[:4]),
-        signature=_signature((x, y), data.preprocessor.target_kind, tuple(data.preprocessor.classes)),
+        test=in_order(disturbed(data.test, noise), batch_size=batch_size, device=device),
+        sample=sample,
+        signature=_signature(sample, data.preprocessor.target_kind, tuple(data.preprocessor.classes)),
         examples=len(y),
         preprocessor=data.preprocessor,
+        data={"examples": data.dataset.fingerprint, "split": data.split.fingerprint},
     )
 
 
@@ -139,7 +172,7 @@ def feeds_from_loaders(
         val=_held_out("validation", val, device),
         test=_held_out("test", test, device),
         sample=sample,
-        signature=_signature(sample, "numbers" if sample[1].is_floating_point() else "categories", ()),
+        signature=_signature(sample, _target_kind(sample[1]), ()),
         examples=None if (rows := _rows(train)) is None else len(rows),
     )
 
@@ -147,7 +180,14 @@ def feeds_from_loaders(
 def _signature(sample: Batch, target_kind: str, classes: tuple[str, ...]) -> Signature:
     x, y = sample
     shape = tuple(x.shape[1:]) if isinstance(x, Tensor) else None
-    return Signature(shape, target_kind, classes, 1 if y.ndim < 2 else int(y[0].numel()))
+    dims = 1 if y.ndim < 2 else int(y.shape[1] if target_kind == "inputs" else y[0].numel())
+    return Signature(shape, target_kind, classes, dims)
+
+
+def _target_kind(y: Tensor) -> str:
+    if y.ndim > 2:
+        return "inputs" if y.is_floating_point() else "masks"
+    return "numbers" if y.is_floating_point() else "categories"
 
 
 def _held_out(part: str, loader: DataLoader[Any] | None, device: torch.device) -> Batches | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,25 +12,51 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from preceptor.data import Dataset, Prepared, load, prepare
+from preceptor.catalogue.architectures.providers import expected_moments
+from preceptor.data import Dataset, Prepared, Preprocessor, load, prepare
+from preceptor.data._masks import MaskCoder
 from preceptor.data.batches import loader_for
 from preceptor.errors import ConfigError, DataError
+from preceptor.tasks import KIND_OF_TASK
 from preceptor.training.build import batch_size_for
-from preceptor.training.experiment import Experiment
+from preceptor.training.dense import maps_in_a_batch, on_a_grid, with_noise
+from preceptor.training.experiment import DataSettings, Experiment
 from preceptor.training.feeds import Feeds, feeds_from_loaders, feeds_from_prepared
 from preceptor.training.own_code import guarded
+from preceptor.training.source import Source, open_source
 
 __all__ = ["Inputs", "make_feeds"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a caller gave as data; ``val`` and ``test`` only where they are data of their own."""
+    """What a caller gave as data; ``val`` and ``test`` only where they are data of their own.
+
+    ``source`` is the run that weights and scaling come from, where there is one.
+    """
 
     data: Any
     val: Any = None
     test: Any = None
     own_model: bool = False
+    source: Source | None = None
+
+    def scaling(self, experiment: Experiment) -> tuple[str, Callable[[Preprocessor], Preprocessor] | None]:
+        """Return how the inputs are scaled, and what brings them to the scale that the weights know.
+
+        That is the scale of the run that the weights come from, or of what another library's were trained on.
+        """
+        settings, scale = experiment.transfer, experiment.data.scale
+        if settings.inputs == "own":
+            return scale, None
+        if settings.source is not None:
+            source = self.source or open_source(settings.source)
+            if source.preprocessor is not None and source.experiment is not None:
+                return source.experiment.data.scale, partial(_as_inputs_of, source.preprocessor)
+        moments = expected_moments(experiment.model.name, experiment.model.options)
+        if moments is not None and scale == "auto":
+            return scale, lambda own: own.scaled_by(*moments)
+        return scale, None
 
 
 def make_feeds(
@@ -55,12 +83,13 @@ def make_feeds(
         if experiment.name == "auto":
             known["name"] = "run"
         return feeds, None, experiment.changed(known)
-    dataset = _with_parts(inputs, experiment.data.target)
+    dataset = _with_parts(inputs, experiment.data)
     in_code = not isinstance(inputs.data, str) and dataset.kind in ("tensors", "vectors", "images")
-    scale = experiment.data.scale
+    scale, adapt = inputs.scaling(experiment)
+    again = "auto" if scale == "auto" and adapt else None  # decided by the model's name
     if scale == "auto":
         # What a user made into arrays for a model of their own is theirs, down to its scale.
-        scale = "none" if in_code and inputs.own_model else "standard"
+        scale = "none" if in_code and inputs.own_model and not adapt else "standard"
     prepared = prepare(
         dataset,
         val=experiment.data.val,
@@ -69,10 +98,26 @@ def make_feeds(
         scale=scale,
         target_kind=_target_kind(experiment),
         scale_targets=scale == "standard",
+        adapt=adapt,
+        order=experiment.data.order,
+        ignore=experiment.data.ignore,
     )
+    kind, shape, crop = prepared.preprocessor.target_kind, prepared.train.x.shape[1:], experiment.data.crop
+    grid = on_a_grid(kind, shape)
+    if crop and not grid:
+        raise ConfigError(
+            "crop has no effect on these data",
+            expected="images with masks, or the tasks denoising and reconstruction",
+            received=f"data.crop={crop} for {prepared.dataset.text}",
+            hint="the augmentation random-crop",
+        )
+    noise = with_noise(experiment)
+    most = maps_in_a_batch((crop, crop) if crop else shape) if grid else None
     feeds = feeds_from_prepared(
         prepared,
-        batch_size=batch_size_for(experiment, len(prepared.train.y)),
+        batch_size=batch_size_for(experiment, len(prepared.train.y), most),
+        crop=crop,
+        noise=noise,
         train_examples=experiment.training.train_examples,
         device=device,
         seed=experiment.seed,
@@ -80,24 +125,41 @@ def make_feeds(
     name = experiment.name
     if name == "auto":
         name = dataset.name.lstrip(".") or "data"  # a file may be hidden, a run is not
-    return feeds, prepared, experiment.changed({"data.scale": scale, "name": name})
+    decided = {"data.scale": again or scale, "name": name, **_grid_decided(experiment, prepared)}
+    return feeds, prepared, experiment.changed(decided)
+
+
+def _grid_decided(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
+    """Return the order of the split, and the class of pixels that does not count, as they were decided."""
+    order, ignore, coder = experiment.data.order, experiment.data.ignore, prepared.preprocessor.coder
+    if order == "auto":
+        order = "blocks" if prepared.preprocessor.target_kind == "masks" else "random"
+    left_out = coder.ignored if isinstance(coder, MaskCoder) else ()
+    if ignore == "auto" and len(left_out) < 2:  # several can only be named by what they have in common
+        ignore = left_out[0] if left_out else "none"
+    return {"data.order": order, "data.ignore": ignore}
+
+
+def _as_inputs_of(source: Preprocessor, own: Preprocessor) -> Preprocessor:
+    return own.with_inputs_of(source)
 
 
 def _target_kind(experiment: Experiment) -> str | None:
-    kinds = {"classification": "categories", "regression": "numbers", "auto": None}
+    kinds = {"auto": None, **KIND_OF_TASK}
     if experiment.task in kinds:
         return kinds[experiment.task]
     raise ConfigError(
-        "unknown task", expected="classification, regression or auto", received=repr(experiment.task)
+        "unknown task", expected=f"{', '.join(KIND_OF_TASK)} or auto", received=repr(experiment.task)
     )
 
 
-def _with_parts(inputs: Inputs, target: str | None) -> Dataset:
+def _with_parts(inputs: Inputs, settings: DataSettings) -> Dataset:
     """Load the data; where validation or test data were given too, mark whose each example is."""
+    images: dict[str, Any] = {"image_size": settings.image_size, "image_fit": settings.image_fit}
     given = {"train": inputs.data, "val": inputs.val, "test": inputs.test}
     given = {part: value for part, value in given.items() if value is not None}
     if len(given) == 1:
-        return load(inputs.data, target=target)
+        return load(inputs.data, target=settings.target, **images)
     given = {part: v.tensors if isinstance(v, TensorDataset) else v for part, v in given.items()}
     if not all(isinstance(value, tuple) and len(value) == 2 for value in given.values()):
         raise ConfigError(
@@ -125,7 +187,7 @@ def _with_parts(inputs: Inputs, target: str | None) -> Dataset:
             for i in (0, 1)
         )
     parts = np.concatenate([np.full(len(value[1]), part) for part, value in given.items()])
-    return replace(load((x, y)), part=parts)
+    return replace(load((x, y), **images), part=parts)
 
 
 def _from_loaders(experiment: Experiment, inputs: Inputs, device: torch.device) -> Feeds:

@@ -13,7 +13,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["VALUE", "listed", "parse_block"]
+__all__ = ["VALUE", "listed", "parse_block", "read_epoch", "read_factor", "texts"]
 
 VALUE = "value"
 """The option that stands for a block's first one, until the block itself is known."""
@@ -59,6 +59,58 @@ def parse_block(text: str) -> dict[str, Any]:
             raise ConfigError("an option has no value", expected="name=value, option=value", received=text)
         block[key] = _value(value)
     return block
+
+
+def texts(value: Any) -> Any:
+    """Return words, a list of words, or a mapping to or from words, as texts; other things as they are.
+
+    Example:
+        >>> texts("head"), texts({3: "all", "head": 2.0}), texts(None)
+        (('head',), ('3=all', 'head=2.0'), ())
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("", "none")):
+        return ()
+    if isinstance(value, str | int):
+        return (str(value),)
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={one}" for key, one in value.items())
+    return tuple(str(one) for one in value) if isinstance(value, list | tuple) else value
+
+
+def read_epoch(text: str) -> tuple[int, str]:
+    """Return epoch and layers of ``EPOCH=LAYERS``; an epoch alone stands for all layers.
+
+    Raises:
+        ValueError: the epoch is no number of at least 1.
+
+    Example:
+        >>> read_epoch("5=last-2"), read_epoch("8")
+        ((5, 'last-2'), (8, 'all'))
+    """
+    epoch, _, words = (part.strip() for part in text.partition("="))
+    if not epoch.isdecimal() or int(epoch) < 1:
+        raise ValueError("EPOCH=LAYERS, such as 5=last-2, or an epoch alone for all layers")
+    return int(epoch), words or "all"
+
+
+def read_factor(text: str) -> tuple[str, float]:
+    """Return layers and factor of ``LAYERS=FACTOR``.
+
+    Raises:
+        ValueError: there is no factor of at least 0.
+
+    Example:
+        >>> read_factor("features.*=0.1")
+        ('features.*', 0.1)
+    """
+    words, _, factor = (part.strip() for part in text.rpartition("="))
+    try:
+        number = float(factor)
+    except ValueError:
+        number = -1.0
+    if not words or not 0 <= number < float("inf"):
+        raise ValueError("LAYERS=FACTOR, such as features.*=0.1, the factor at least 0")
+    return words, number
 
 
 def _split(text: str) -> list[str]:

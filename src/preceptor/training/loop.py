@@ -45,10 +45,10 @@ def fit(
 
     Draws from torch's global generator (dropout, augmentation); seed it before, as `preceptor.train` does.
 
-    Each epoch begins with every module in training mode, as a plain loop's does with ``model.train()``. What
-    is to stay in evaluation mode (the statistics of layers that are frozen) can be put there by a callback in
-    `Callback.on_epoch_begin`, which comes after, or by the model's own ``train``; measuring keeps each
-    module's mode.
+    Each epoch begins with every module in training mode, as a plain loop's does with ``model.train()``, but
+    for layers that the settings freeze. What else is to stay in evaluation mode can be put there by a
+    callback in `Callback.on_epoch_begin`, which comes after, or by the model's own ``train``; measuring
+    keeps each module's mode.
 
     Arguments:
         problem: what one step needs; its model is trained in place.
@@ -82,7 +82,7 @@ def fit(
 
             while state.epoch < epochs and not state.stop:
                 started = perf_counter()
-                problem.model.train()
+                problem.begin_epoch(state.epoch + 1)
                 _call(epoch_begin, state)
                 complete = _steps(state, ordered, checkpoints)
                 state.running.fold()

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from preceptor.catalogue.architectures.providers import provided
 from preceptor.errors import ModelError, OutOfMemory, PreceptorError
 
-__all__ = ["guarded", "import_model", "is_out_of_memory", "make_model", "name_of"]
+__all__ = ["guarded", "import_model", "is_out_of_memory", "is_own_code", "make_model", "name_of"]
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -98,6 +99,16 @@ def import_model(reference: str) -> Any:
         else:
             module = importlib.import_module(where)
         return getattr(module, name)
+
+
+def is_own_code(name: str) -> bool:
+    """Say whether a model's name is a user's own code, ``file.py:Name``, not another library's network.
+
+    Example:
+        >>> is_own_code("nets.py:Net"), is_own_code("torchvision:resnet18"), is_own_code("mlp")
+        (True, False, False)
+    """
+    return ":" in name and not provided(name)
 
 
 def name_of(thing: Any) -> str:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.catalogue.augmentations import Pipeline
+from preceptor.catalogue.layers import AuxiliaryHead, auxiliary_outputs
 from preceptor.data.batches import Batches
 from preceptor.tasks import Task
+from preceptor.training.features import Features
 from preceptor.training.regularization import Regularization
+from preceptor.training.tiling import Tiling
+
+if TYPE_CHECKING:
+    from preceptor.training.speed import Speed
+    from preceptor.training.transfer import Transfer
 
 __all__ = ["Predictor", "Problem"]
 
@@ -34,6 +41,7 @@ class Predictor:
         precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"`` (with loss scaling in training).
         device: where it all lies.
         augment: what inputs go through before the model, at random in training and always alike otherwise.
+        tiling: how whole images go through a model with outputs smaller than its inputs, but in training.
     """
 
     model: nn.Module
@@ -42,14 +50,29 @@ class Predictor:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     augment: Pipeline | None = None
+    tiling: Tiling | None = None
 
     def forward(self, x: Any) -> Tensor:
         """Return the model's outputs for a batch of inputs, in the chosen precision."""
-        model = self.model if self.augment is None else partial(self.augment.outputs, self.model)
+        if isinstance(x, Features):
+            return self.in_precision(x.tail, x.values)
+        network = self.network
+        model = network if self.augment is None else partial(self.augment.outputs, network)
+        if self.tiling is not None and not self.model.training:
+            return self.tiling(partial(self.in_precision, model), x)
+        return self.in_precision(model, x)
+
+    @property
+    def network(self) -> nn.Module:
+        """What maps inputs to outputs: the model."""
+        return self.model
+
+    def in_precision(self, function: Callable[[Any], Tensor], x: Any) -> Tensor:
+        """Return a function of a batch, in the chosen precision."""
         if self.precision == "fp32":
-            return model(x)  # type: ignore[no-any-return]
+            return function(x)
         with torch.autocast(self.device.type, _HALF[self.precision]):
-            return model(x)  # type: ignore[no-any-return]
+            return function(x)
 
     def loss(self, x: Any, y: Tensor) -> Tensor:
         """Return the mean loss of a batch."""
@@ -86,6 +109,8 @@ class Problem(Predictor):
         max_grad_norm: the gradient's norm is clipped to this.
         regularization: what acts on a step beside the loss.
         population: batches over which batch normalisation's statistics are recomputed before each measuring.
+        compiled: what takes the model's place in training mode: the model as torch.compile makes it.
+        speed: what is computed in, and why.
     """
 
     optimizer: Optimizer
@@ -100,17 +125,43 @@ class Problem(Predictor):
     max_grad_norm: float | None = None
     regularization: Regularization | None = None
     population: Batches | None = None
+    transfer: Transfer | None = None
+    compiled: nn.Module | None = None
+    speed: Speed | None = None
 
     def __post_init__(self) -> None:
         self.scaler = torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
         closure = inspect.signature(self.optimizer.step).parameters.get("closure")
         self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+        self.heads = any(isinstance(module, AuxiliaryHead) for module in self.model.modules())
+
+    @property
+    def network(self) -> nn.Module:
+        """What maps inputs to outputs: the model; in training mode compiled, where that was asked for."""
+        return self.compiled if self.compiled is not None and self.model.training else self.model
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Put the model into training mode, but for what is frozen in that epoch, counted from 1."""
+        self.model.train()
+        if self.transfer is not None and self.transfer.freezing is not None:
+            self.transfer.freezing.at(epoch)
+            if self.regularization is not None:
+                self.regularization.spare_frozen()
 
     def loss(self, x: Any, y: Tensor) -> Tensor:
-        """Return what is minimised on a batch: the mean loss, and what regularizers make of it."""
-        if self.regularization is None:
-            return super().loss(x, y)
-        return self.regularization.loss(self, x, y)
+        """Return what is minimised on a batch: the mean loss, and what heads and regularizers make of it."""
+        if self.regularization is not None:
+            return self.regularization.loss(self, x, y)
+        if self.heads:
+            return self.with_heads(self.forward(x), lambda output: self.judge(output, y))
+        return super().loss(x, y)
+
+    def with_heads(self, output: Tensor, judge: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the loss of the model's output, and by their weights those of its auxiliary heads."""
+        loss = judge(output)
+        for weight, extra in auxiliary_outputs(self.model) if self.heads else ():
+            loss = loss + weight * judge(extra)
+        return loss
 
     def seen(self, batches: Batches) -> Iterator[Any]:
         """Yield a pass of inputs as the model sees them in evaluation."""

@@ -51,6 +51,11 @@ class Regularization:
             )
         self.average = averages[0] if averages else None
         self._hooks = {moment: self._overriding(moment) for moment in MOMENTS}
+        self._weights = [
+            (part, list(part.weights))
+            for part in parts
+            if part is not self.average and getattr(part, "weights", None)
+        ]
         self.changes_gradients = bool(self._hooks["gradients"])
 
     def _overriding(self, moment: str) -> tuple[Callable[..., Any], ...]:
@@ -64,13 +69,26 @@ class Regularization:
         """Return what is minimised: the loss of the examples as they are learned from, and the penalties."""
         for hook in self._hooks["examples"]:
             x, y = hook(x, y)
-        output = problem.forward(x)
-        loss = problem.judge(output, y)
-        for hook in self._hooks["objective"]:
-            loss = hook(loss, output, y)
+
+        def judge(output: Tensor) -> Tensor:
+            loss = problem.judge(output, y)
+            for hook in self._hooks["objective"]:
+                loss = hook(loss, output, y)
+            return loss
+
+        loss = problem.with_heads(problem.forward(x), judge)
         for hook in self._hooks["penalty"]:
             loss = loss + hook()
         return loss
+
+    def acts(self, *moments: str) -> bool:
+        """Say whether one of them acts at some of these moments."""
+        return any(self._hooks[moment] for moment in moments)
+
+    def spare_frozen(self) -> None:
+        """Leave weights that do not learn alone until they do; an average stays one of all."""
+        for part, weights in self._weights:
+            part.weights = [w for w in weights if w.requires_grad]
 
     def at(self, moment: str, *arguments: Any) -> None:
         """Call those that act at a moment."""
@@ -150,7 +168,11 @@ def as_measured(problem: Problem) -> Iterator[None]:
         kept = {k: v.clone() for k, v in problem.model.state_dict().items() if _is_statistic(k)}
     try:
         if problem.population is not None:
-            population_statistics(problem.model, problem.seen(problem.population))
+            frozen = problem.transfer is not None and problem.transfer.freezing is not None
+            moving = [name for name, layer in batch_norms(problem.model).items() if layer.training]
+            population_statistics(
+                problem.model, problem.seen(problem.population), only=moving if frozen else None
+            )
         yield
     finally:
         if average is not None:

@@ -85,6 +85,13 @@ def _try(entry: Entry, problem: Problem, feeds: Feeds) -> None:
         if entry.traits["closure"] != "residuals" and not least_squares:
             return
         _refuse_other_losses(entry, problem, first, y)
+        if problem.heads:
+            raise ConfigError(
+                f"{entry.name} minimises the squares of one output",
+                expected="a model without auxiliary heads",
+                received="auxiliary heads, each with a loss of its own",
+                hint="model.auxiliary=false, or adam",
+            )
         if least_squares:
             _refuse_more_than_a_layer(entry, model)
         if isinstance(x, Tensor) and len(x) > 1:

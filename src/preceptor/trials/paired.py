@@ -16,6 +16,7 @@ from preceptor.data.batches import LoaderBatches, TensorBatches
 from preceptor.errors import PreceptorError
 from preceptor.training.build import Objects, batch_size_for, build, choose_device
 from preceptor.training.callbacks import Callback
+from preceptor.training.dense import with_noise
 from preceptor.training.evaluate import evaluate
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds, feeds_from_prepared
@@ -196,6 +197,8 @@ class Paired:
                 train_examples=experiment.training.train_examples,
                 device=device,
                 seed=experiment.seed,
+                crop=experiment.data.crop,
+                noise=with_noise(experiment),
             )
         else:
             feeds, _, _ = make_feeds(experiment, self.inputs, device)
@@ -211,7 +214,13 @@ class Paired:
     def _objects(self) -> Objects:
         given = self.objects.model
         model = copy.deepcopy(given) if isinstance(given, nn.Module) else given
-        return Objects(model, self.objects.loss, self.objects.optimizer, self.objects.schedule)
+        return Objects(
+            model,
+            self.objects.loss,
+            self.objects.optimizer,
+            self.objects.schedule,
+            source=self.objects.source,
+        )
 
 
 class _Kept(AbstractContextManager[None]):

@@ -13,7 +13,7 @@ from preceptor.catalogue._places import is_activation
 from preceptor.catalogue._registry import entry, get
 from preceptor.errors import ConfigError, ModelError
 
-__all__ = ["Init", "activation_before", "check_sizes", "initialize", "pieces_of"]
+__all__ = ["Init", "activation_before", "check_images", "check_sizes", "initialize", "pieces_of"]
 
 Init: TypeAlias = str | Mapping[str, Any] | Callable[[Tensor], object] | None
 
@@ -37,6 +37,27 @@ def check_sizes(owner: str, inputs: Sequence[int], outputs: int) -> tuple[tuple[
                 received=f"inputs={shape!r}, outputs={outputs!r}",
             )
     return shape, math.prod(shape)
+
+
+def check_images(owner: str, inputs: Sequence[int], outputs: int, smallest: int = 1) -> tuple[int, int, int]:
+    """Return the shape of one example, which must be an image of at least ``smallest`` pixels a side.
+
+    Raises:
+        ModelError: a size is not a positive integer, or the examples are no images of that size.
+
+    Example:
+        >>> check_images("resnet-18", (3, 32, 32), 10)
+        (3, 32, 32)
+    """
+    shape, _ = check_sizes(owner, inputs, outputs)
+    if len(shape) == 3 and min(shape[1:]) >= smallest:
+        return shape[0], shape[1], shape[2]
+    raise ModelError(
+        f"{owner} does not suit these examples",
+        expected="images (C, H, W)" + (f" with H and W of at least {smallest}" if smallest > 1 else ""),
+        received=f"examples of shape {shape}",
+        hint='larger images, or the model "convnet" or "mlp"' if len(shape) == 3 else 'the model "mlp"',
+    )
 
 
 def pieces_of(activation: nn.Module) -> int:

@@ -7,25 +7,13 @@ from itertools import pairwise
 
 from torch import nn
 
-from preceptor.catalogue._checks import check_choice, check_count, check_number
+from preceptor.catalogue._checks import check_choice, check_number
 from preceptor.catalogue._registry import get, registered
 from preceptor.catalogue.activations import make_activation
 from preceptor.catalogue.architectures._common import Init, check_sizes, initialize, pieces_of
-from preceptor.errors import ConfigError
+from preceptor.catalogue.architectures._widths import check_widths
 
 __all__ = ["MLP"]
-
-
-def _widths(hidden: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(hidden, (str, bytes)) or not isinstance(hidden, (int, Sequence)):
-        raise ConfigError(
-            "mlp: hidden is not usable",
-            expected="the width of the hidden layer, or a list of widths",
-            received=f"hidden={hidden!r}",
-            hint="hidden=[128, 64]",
-        )
-    widths = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-    return tuple(check_count("mlp", "hidden", width) for width in widths)
 
 
 @registered(
@@ -63,7 +51,7 @@ class MLP(nn.Sequential):
         dropout = check_number("mlp", "dropout", dropout, 0.0, 1.0)
         before = check_choice("mlp", "order", order, ("before", "after")) == "before"
         super().__init__()
-        self.sizes: tuple[int, ...] = (width, *_widths(hidden), outputs)
+        self.sizes: tuple[int, ...] = (width, *check_widths("mlp", "hidden", hidden), outputs)
         if len(shape) != 1:
             self.append(nn.Flatten())
         for fan_in, fan_out in pairwise(self.sizes[:-1]):

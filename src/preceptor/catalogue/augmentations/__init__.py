@@ -3,6 +3,7 @@
 from preceptor.catalogue.augmentations.crops import FixedCrops, RandomCrop, RandomResizedCrop
 from preceptor.catalogue.augmentations.geometry import Affine, HorizontalFlip, LensDistortion
 from preceptor.catalogue.augmentations.pipeline import Augmentation, Pipeline
+from preceptor.catalogue.augmentations.standard import Standard
 from preceptor.catalogue.augmentations.values import BrightnessContrast, GeneratedExamples, PCAColour
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Pipeline",
     "RandomCrop",
     "RandomResizedCrop",
+    "Standard",
 ]

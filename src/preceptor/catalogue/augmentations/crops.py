@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,21 +22,28 @@ _ALEXNET = "Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep 
 _TRIAL = {"arguments": (6,), "takes": (3, 2, 8, 8), "gives": (3, 2, 6, 6)}
 
 
-def _window(x: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+def _sides(owner: str, size: int | Sequence[int]) -> tuple[int, int]:
+    """Return height and width of a window: a square for one number."""
+    height, width = size if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
+    return check_count(owner, "size", height), check_count(owner, "size", width)
+
+
+def _window(x: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut a window of its own from each image."""
-    rows = (top[:, None] + torch.arange(size)).to(x.device)
-    columns = (left[:, None] + torch.arange(size)).to(x.device)
+    height, width = size
+    rows = (top[:, None] + torch.arange(height)).to(x.device)
+    columns = (left[:, None] + torch.arange(width)).to(x.device)
     n, c = x.shape[:2]
-    cut = x.gather(2, rows[:, None, :, None].expand(n, c, size, x.shape[3]))
-    return cut.gather(3, columns[:, None, None, :].expand(n, c, size, size))
+    cut = x.gather(2, rows[:, None, :, None].expand(n, c, height, x.shape[3]))
+    return cut.gather(3, columns[:, None, None, :].expand(n, c, height, width))
 
 
-def _checked(owner: str, x: Tensor, size: int) -> tuple[int, int]:
+def _checked(owner: str, x: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     height, width = images(owner, x).shape[-2:]
-    if min(height, width) < size:
+    if height < size[0] or width < size[1]:
         raise ModelError(
             f"{owner}: the images are too small",
-            expected=f"at least {size}×{size}",
+            expected=f"at least {size[0]}×{size[1]}",
             received=f"{height}×{width}",
             hint="a smaller size, or padding",
         )
@@ -48,7 +56,7 @@ def _checked(owner: str, x: Tensor, size: int) -> tuple[int, int]:
     aliases=("aug-crop", "crop"),
     formula="training: a window of size × size at a place drawn evenly, of the image padded by padding "
     "zeros; "
-    "test: the window in the middle",
+    "test: the window in the middle; size=[height, width] for one that is no square",
     shapes=_SHAPES,
     when="images a little larger than need be; with padding, small images that should move",
     pitfalls="the object may be left out where windows are small",
@@ -59,23 +67,23 @@ def _checked(owner: str, x: Tensor, size: int) -> tuple[int, int]:
 class RandomCrop(Augmentation):
     """Random crop: a window anywhere in training, the middle one at test."""
 
-    def __init__(self, size: int, padding: int = 0) -> None:
+    def __init__(self, size: int | Sequence[int], padding: int = 0) -> None:
         super().__init__()
-        self.size = check_count("random-crop", "size", size)
+        self.size = _sides("random-crop", size)
         self.padding = check_count("random-crop", "padding", padding, 0)
 
     def vary(self, x: Tensor) -> Tensor:
         """Cut a random window from each image."""
         padded = functional.pad(images("random-crop", x), [self.padding] * 4)
         height, width = _checked("random-crop", padded, self.size)
-        top = torch.randint(height - self.size + 1, (len(x),))
-        return _window(padded, top, torch.randint(width - self.size + 1, (len(x),)), self.size)
+        top = torch.randint(height - self.size[0] + 1, (len(x),))
+        return _window(padded, top, torch.randint(width - self.size[1] + 1, (len(x),)), self.size)
 
     def fixed(self, x: Tensor) -> Tensor:
         """Cut out the middle."""
         height, width = _checked("random-crop", x, self.size)
-        top, left = (height - self.size) // 2, (width - self.size) // 2
-        return x[..., top : top + self.size, left : left + self.size]
+        top, left = (height - self.size[0]) // 2, (width - self.size[1]) // 2
+        return x[..., top : top + self.size[0], left : left + self.size[1]]
 
 
 @registered(
@@ -85,7 +93,7 @@ class RandomCrop(Augmentation):
     formula="training: a window of a share U(low, 1) of the area and a ratio of sides of exp U(−log ratio, "
     "log ratio), where it fits, resized to size × size by bilinear interpolation; test: the largest square "
     "in "
-    "the middle, resized",
+    "the middle, resized; size=[height, width] for windows that are no squares",
     shapes=_SHAPES,
     when="photographs of one object at any distance",
     pitfalls="objects look smaller at test than in training: a larger size at test helps",
@@ -97,9 +105,9 @@ class RandomCrop(Augmentation):
 class RandomResizedCrop(Augmentation):
     """Random crop and scale: a window of any size and place, brought to one size."""
 
-    def __init__(self, size: int, low: float = 0.25, ratio: float = 4 / 3) -> None:
+    def __init__(self, size: int | Sequence[int], low: float = 0.25, ratio: float = 4 / 3) -> None:
         super().__init__()
-        self.size = check_count("random-resized-crop", "size", size)
+        self.size = _sides("random-resized-crop", size)
         self.low = check_number("random-resized-crop", "low", low, 0.01, 1.0)
         self.ratio = check_number("random-resized-crop", "ratio", ratio, 1.0, 10.0)
 
@@ -116,12 +124,13 @@ class RandomResizedCrop(Augmentation):
     def fixed(self, x: Tensor) -> Tensor:
         """Resize the largest square in the middle."""
         height, width = images("random-resized-crop", x).shape[-2:]
-        square = torch.tensor([min(height / width, 1.0), min(width / height, 1.0)], dtype=torch.float64)
-        return self._resized(x, square.expand(len(x), 2), torch.zeros(len(x), 2, dtype=torch.float64))
+        lean = (height / width) / (self.size[0] / self.size[1])
+        largest = torch.tensor([min(lean, 1.0), min(1 / lean, 1.0)], dtype=torch.float64)
+        return self._resized(x, largest.expand(len(x), 2), torch.zeros(len(x), 2, dtype=torch.float64))
 
     def _resized(self, x: Tensor, share: Tensor, middle: Tensor) -> Tensor:
         theta = torch.cat([torch.diag_embed(share), middle.unsqueeze(2)], dim=2).to(x)
-        grid = functional.affine_grid(theta, [*x.shape[:2], self.size, self.size], align_corners=False)
+        grid = functional.affine_grid(theta, [*x.shape[:2], *self.size], align_corners=False)
         return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
@@ -157,9 +166,10 @@ class FixedCrops(Augmentation):
 
     def vary(self, x: Tensor) -> Tensor:
         """Cut a random window from each image."""
-        height, width = _checked("fixed-crops", x, self.size)
+        size = (self.size, self.size)
+        height, width = _checked("fixed-crops", x, size)
         top = torch.randint(height - self.size + 1, (len(x),))
-        cut = _window(x, top, torch.randint(width - self.size + 1, (len(x),)), self.size)
+        cut = _window(x, top, torch.randint(width - self.size + 1, (len(x),)), size)
         if not self.mirrored:
             return cut
         flipped = torch.rand(len(x), device=x.device) < 0.5
@@ -167,7 +177,7 @@ class FixedCrops(Augmentation):
 
     def fixed(self, x: Tensor) -> Tensor:
         """Return all crops, one after the other."""
-        height, width = _checked("fixed-crops", x, self.size)
+        height, width = _checked("fixed-crops", x, (self.size, self.size))
         down, right = height - self.size, width - self.size
         places = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
         cuts = [x[..., top : top + self.size, left : left + self.size] for top, left in places]

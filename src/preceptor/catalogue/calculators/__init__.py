@@ -1,7 +1,10 @@
 """Calculators: sizes, counts, receptive fields, optima."""
 
+from preceptor.catalogue.calculators._records import NetworkLayer, NetworkSummary, TrainingMemory
 from preceptor.catalogue.calculators.effect import RegularizationEffect, regularization_effect
+from preceptor.catalogue.calculators.network import network_summary, training_memory, weight_depth
 from preceptor.catalogue.calculators.reach import ReceptiveField, receptive_field
+from preceptor.catalogue.calculators.sequences import SequenceCost, length_schedule, sequence_costs
 from preceptor.catalogue.calculators.sizes import (
     LayerSize,
     convolution_parameters,
@@ -16,14 +19,23 @@ from preceptor.catalogue.calculators.weights import (
 
 __all__ = [
     "LayerSize",
+    "NetworkLayer",
+    "NetworkSummary",
     "ReceptiveField",
     "RegularizationEffect",
+    "SequenceCost",
+    "TrainingMemory",
     "convolution_parameters",
     "layer_size",
+    "length_schedule",
     "mlp_parameters",
+    "network_summary",
     "normalization_order",
     "output_size",
     "receptive_field",
     "regularization_effect",
     "ridge_shift",
+    "sequence_costs",
+    "training_memory",
+    "weight_depth",
 ]

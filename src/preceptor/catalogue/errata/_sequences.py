@@ -8,6 +8,7 @@ ERRATA = (
         "A_t = θ_c A_{t−1} + θ_x x_t",
         "A_t = tanh(θ_c A_{t−1} + θ_x x_t + b)",
         "a linear recurrence: any number of steps is one matrix",
+        ("layer:rnn-cell", "layer:rnn-layer"),
     ),
     Erratum(
         "eigenvalue-rule",
@@ -16,6 +17,7 @@ ERRATA = (
         "singular "
         "values",
         "a saturated network with large eigenvalues still has vanishing gradients",
+        ("inspection:recurrent-spectrum",),
     ),
     Erratum(
         "through-time-gradients",
@@ -29,6 +31,7 @@ ERRATA = (
         "c⁽¹⁾ = Σ a_ij h⁽ⁱ⁾, score vᵀ tanh(W s_{i−1} + U_{i,j})",
         "c⁽ⁱ⁾ = Σ_j a_ij h⁽ʲ⁾, score vᵀ tanh(W s_{i−1} + U h⁽ʲ⁾), softmax over j",
         "read literally the context is h⁽ⁱ⁾ itself, whatever the weights",
+        ("layer:additive-attention", "layer:attention-rnn"),
     ),
     Erratum(
         "sequence-costs",
@@ -37,6 +40,7 @@ ERRATA = (
         "sequential "
         "steps; a causal convolution of width w takes w t k² d",
         "the quadratic part does not multiply the weights",
+        ("calculator:sequence-costs",),
     ),
     Erratum(
         "gradient-clipping-threshold",

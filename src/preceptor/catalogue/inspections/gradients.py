@@ -185,7 +185,7 @@ def saliency(model: nn.Module, x: Tensor, target: int | None = None) -> Inspecti
         point = x.detach().clone().requires_grad_()
         z = model(point).flatten(1)
         chosen = z.argmax(1) if target is None else torch.full((len(z),), target)
-        _check_target(chosen, z)
+        check_target(chosen, z)
         (slope,) = torch.autograd.grad(z.gather(1, chosen[:, None]).sum(), point)
     s = slope.abs().amax(1) if slope.ndim == 4 else slope.abs()
     picture = Picture("tiles" if s.ndim == 3 else "image", {"|∂z/∂x|": s if s.ndim == 3 else s.flatten(1)})
@@ -194,7 +194,7 @@ def saliency(model: nn.Module, x: Tensor, target: int | None = None) -> Inspecti
     )
 
 
-def _check_target(chosen: Tensor, z: Tensor) -> None:
+def check_target(chosen: Tensor, z: Tensor) -> None:
     if int(chosen.max()) >= z.shape[1] or int(chosen.min()) < 0:
         raise ModelError(
             "no such output", expected=f"a target from 0 to {z.shape[1] - 1}", received=str(int(chosen.max()))
@@ -239,7 +239,7 @@ def occlusion(
     with evaluating(model):
         z = model(x[:1]).flatten(1)
         chosen = z.argmax(1) if target is None else torch.tensor([target])
-        _check_target(chosen, z)
+        check_target(chosen, z)
         outputs = torch.cat([model(part).flatten(1) for part in torch.split(torch.stack(covered), 256)])
     drop = (z[0, chosen] - outputs[:, chosen[0]]).reshape(len(tops), len(lefts))
     return Inspection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -159,7 +160,8 @@ def activation_histograms(
     kind=_KIND,
     name="first-layer-filters",
     aliases=("filters", "filter-images"),
-    formula="the weights (F, C, H, W) of a convolution as F images, each scaled to its own range",
+    formula="the weights (F, C, H, W) of a convolution as F images, each scaled to its own range; with the "
+    "shape (C, H, W) of the images also the rows of a linear layer, the first of all by default",
     shapes="model → images (F, H, W), or (F, H, W, 3) for three channels",
     when="after training on images: edges and colours are a good sign, noise or copies are not",
     pitfalls="only the first layer's can be read as pictures of the input; other channels are averaged",
@@ -168,13 +170,21 @@ def activation_histograms(
     example=">>> get('first-layer-filters', torch.nn.Sequential(torch.nn.Conv2d(1, 6, "
     "5)))['filters'].shape\ntorch.Size([6, 5, 5])",
 )
-def first_layer_filters(model: nn.Module, layer: str | None = None) -> Inspection:
+def first_layer_filters(
+    model: nn.Module, layer: str | None = None, shape: Sequence[int] | None = None
+) -> Inspection:
     """Filters of a convolution as images, the first layer's unless another is named."""
-    modules = _named(model, None if layer is None else [layer], lambda m: isinstance(m, nn.Conv2d))
+    kinds = (nn.Conv2d,) if shape is None else (nn.Conv2d, nn.Linear)
+    modules = _named(model, None if layer is None else [layer], lambda m: isinstance(m, kinds))
     name, module = next(iter(modules.items()))
-    if not isinstance(module, nn.Conv2d):
+    if not isinstance(module, kinds):
         raise ModelError("filters are of convolutions", expected="a Conv2d", received=type(module).__name__)
     weights = module.weight.detach().cpu()
+    if isinstance(module, nn.Linear) and shape is not None:
+        if module.in_features != math.prod(shape):
+            received = f"{module.in_features} inputs in {name}"
+            raise ModelError("filters are of images", expected=f"{tuple(shape)}", received=received)
+        weights = weights.reshape(len(weights), *shape)
     images = weights.movedim(1, -1) if weights.shape[1] == 3 else weights.mean(1)
     return Inspection(
         "Filters",

@@ -48,9 +48,20 @@ class CausalConvolution(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad on the left and convolve."""
-        reach = self.dilation[0] * (self.kernel_size[0] - 1) + self.delay
-        length = x.shape[-1]
-        return super().forward(functional.pad(x, (reach, 0))[..., : length + reach - self.delay])
+        return self._behind(functional.pad(x, (self.reach, 0)))
+
+    @property
+    def reach(self) -> int:
+        """How many steps before the present are seen."""
+        return self.dilation[0] * (self.kernel_size[0] - 1) + self.delay
+
+    def carry(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Go on behind a past of `reach` steps (None: zeros); return outputs, and the past that follows."""
+        seen = functional.pad(x, (self.reach, 0)) if past is None else torch.cat([past, x], -1)
+        return self._behind(seen), seen[..., seen.shape[-1] - self.reach :]
+
+    def _behind(self, seen: Tensor) -> Tensor:
+        return super().forward(seen[..., : seen.shape[-1] - self.delay])
 
 
 @registered(

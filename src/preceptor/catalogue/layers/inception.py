@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from preceptor.catalogue._checks import check_count
 from preceptor.catalogue._registry import registered
+from preceptor.catalogue.layers.branches import Branches
 from preceptor.errors import ConfigError
 
 __all__ = ["Inception"]
@@ -40,7 +40,7 @@ def _pair(option: str, value: Sequence[int]) -> tuple[int, int]:
     example=">>> sum(p.numel() for p in get('inception', 192).parameters())\n163696",
     traits={"arguments": (3,), "takes": (1, 3, 5, 5), "gives": (1, 256, 5, 5)},
 )
-class Inception(nn.Module):
+class Inception(Branches):
     """Inception layer: 1×1, 3×3 and 5×5 convolutions and pooling, side by side."""
 
     def __init__(
@@ -51,32 +51,23 @@ class Inception(nn.Module):
         five: Sequence[int] = (16, 32),
         pool: int = 32,
     ) -> None:
-        super().__init__()
         reduce3, three3 = _pair("three", three)
         reduce5, five5 = _pair("five", five)
         check_count("inception", "one", one)
         check_count("inception", "pool", pool)
-        self.branches = nn.ModuleList(
-            [
-                nn.Sequential(nn.Conv2d(in_channels, one, 1), nn.ReLU()),
-                nn.Sequential(
-                    nn.Conv2d(in_channels, reduce3, 1),
-                    nn.ReLU(),
-                    nn.Conv2d(reduce3, three3, 3, padding=1),
-                    nn.ReLU(),
-                ),
-                nn.Sequential(
-                    nn.Conv2d(in_channels, reduce5, 1),
-                    nn.ReLU(),
-                    nn.Conv2d(reduce5, five5, 5, padding=2),
-                    nn.ReLU(),
-                ),
-                nn.Sequential(
-                    nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, pool, 1), nn.ReLU()
-                ),
-            ]
+        super().__init__(
+            nn.Sequential(nn.Conv2d(in_channels, one, 1), nn.ReLU()),
+            nn.Sequential(
+                nn.Conv2d(in_channels, reduce3, 1),
+                nn.ReLU(),
+                nn.Conv2d(reduce3, three3, 3, padding=1),
+                nn.ReLU(),
+            ),
+            nn.Sequential(
+                nn.Conv2d(in_channels, reduce5, 1),
+                nn.ReLU(),
+                nn.Conv2d(reduce5, five5, 5, padding=2),
+                nn.ReLU(),
+            ),
+            nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, pool, 1), nn.ReLU()),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Join what the branches return along the channels."""
-        return torch.cat([branch(x) for branch in self.branches], dim=1)

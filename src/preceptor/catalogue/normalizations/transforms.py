@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -60,9 +60,16 @@ class _Moments:
     ">>> x = torch.tensor([[1.0], [3.0], [5.0], [7.0]])\n"
     ">>> get('population-statistics', model, [x[:2], x[2:]])[0].running_mean\ntensor([4.])",
 )
-def population_statistics(model: nn.Module, batches: Iterable[Any], layerwise: bool = False) -> nn.Module:
-    """Batch normalisation's statistics recomputed over the training examples."""
-    layers = list(batch_norms(model).values())
+def population_statistics(
+    model: nn.Module, batches: Iterable[Any], layerwise: bool = False, only: Collection[str] | None = None
+) -> nn.Module:
+    """Batch normalisation's statistics recomputed over the training examples.
+
+    ``only`` names the layers whose statistics may change; default: all.
+    """
+    layers = [layer for name, layer in batch_norms(model).items() if only is None or name in only]
+    if not layers and only is not None:
+        return model
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -13,9 +13,11 @@ from preceptor.catalogue.regularizers.noise import (
 )
 from preceptor.catalogue.regularizers.penalties import L1, ElasticNet, ParameterTying
 from preceptor.catalogue.regularizers.procedures import EarlyStopping, GradientClipping, SGDNoise
+from preceptor.catalogue.regularizers.starting_point import L2SP
 
 __all__ = [
     "L1",
+    "L2SP",
     "MOMENTS",
     "ClassicDropout",
     "ConfidencePenalty",

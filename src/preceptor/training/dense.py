@@ -1,0 +1,210 @@
+"""What a training does where the targets lie on a grid: masks, or the inputs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from preceptor.catalogue.augmentations import (
+    Affine,
+    FixedCrops,
+    HorizontalFlip,
+    LensDistortion,
+    RandomCrop,
+    RandomResizedCrop,
+    Standard,
+)
+from preceptor.catalogue.pixels import VOID
+from preceptor.catalogue.regularizers import Regularizer
+from preceptor.data import Part
+from preceptor.errors import ConfigError
+from preceptor.training.experiment import Block, Experiment
+
+__all__ = [
+    "DENSE",
+    "Together",
+    "balanced",
+    "disturbed",
+    "maps_in_a_batch",
+    "model_penalty",
+    "on_a_grid",
+    "own_parts",
+    "simplest",
+    "stays",
+    "with_noise",
+]
+
+DENSE = {"masks": "segmentation", "inputs": "reconstruction"}
+"""Kinds of targets that lie on a grid, and the task that suits them."""
+
+_PIXELS = 1 << 18  # in a batch: what a network makes of more outgrows the memory of small machines
+_MOVING = (Affine, FixedCrops, HorizontalFlip, LensDistortion, RandomCrop, RandomResizedCrop)
+
+
+def on_a_grid(target_kind: str, shape: Sequence[int] | None) -> bool:
+    """Say whether targets belong to places of an image (C, H, W).
+
+    Example:
+        >>> on_a_grid("masks", (1, 8, 8)), on_a_grid("inputs", (64,)), on_a_grid("numbers", (1, 8, 8))
+        (True, False, False)
+    """
+    return target_kind in DENSE and shape is not None and len(shape) == 3
+
+
+def maps_in_a_batch(shape: Sequence[int]) -> int:
+    """Return how many images (C, H, W) a batch holds by default: 2¹⁸ pixels, 1 to 32 images.
+
+    Example:
+        >>> maps_in_a_batch((1, 512, 512)), maps_in_a_batch((3, 128, 128)), maps_in_a_batch((1, 8, 8))
+        (1, 16, 32)
+    """
+    return max(1, min(32, _PIXELS // (shape[-1] * shape[-2])))
+
+
+def simplest(task: str, shape: Sequence[int]) -> Block:
+    """Return a network that suits a task on a grid, small enough for a CPU.
+
+    Example:
+        >>> simplest("segmentation", (1, 64, 64)).options, simplest("denoising", (30,)).name
+        ({'base': 16, 'depth': 4}, 'autoencoder')
+    """
+    if len(shape) != 3:
+        return Block(name="autoencoder")
+    if task == "reconstruction":
+        return Block(
+            name="convolutional-autoencoder" if all(s % 4 == 0 for s in shape[1:]) else "autoencoder"
+        )
+    depth = max(1, min(4, (min(shape[1:]) // 4).bit_length() - 1))
+    return Block.model_validate({"name": "u-net", "base": 16, "depth": depth})
+
+
+def disturbed(part: Part | None, noise: float) -> Part | None:
+    """Return examples with noise · ε on their inputs, ε ~ N(0, 1), always the same; targets stay clean."""
+    if part is None or not noise or not len(part.y):
+        return part
+    x = part.x if isinstance(part.x, Tensor) else part.x[torch.arange(len(part.x))]
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(len(x)))
+    return Part(x + noise * drawn.to(x), part.y, part.rows)
+
+
+def with_noise(experiment: Experiment) -> float:
+    """Return the standard deviation of what denoising removes; 0 for other tasks."""
+    return experiment.data.noise if experiment.task == "denoising" else 0.0
+
+
+def balanced(target: Tensor, classes: int) -> list[float]:
+    """Return a weight for each class by which all have the same share of the pixels: n / (K n_k).
+
+    Example:
+        >>> balanced(torch.tensor([[[0, 0, 0, 1, 255]]]), 2)
+        [0.6666666666666666, 2.0]
+    """
+    counts = torch.bincount(target[target != VOID].reshape(-1).long(), minlength=classes)[:classes]
+    total = int(counts.sum())
+    return [total / (classes * count) if count else 0.0 for count in counts.tolist()]
+
+
+class Together(Regularizer):
+    """An augmentation that moves pixels, done to images and to what belongs to them alike.
+
+    The places that pixels come from travel along as two further channels, and a third of ones says how much
+    of a pixel lies within the image. A mask takes the class of the nearest place, and does not count where
+    there is none; images as targets are interpolated as the inputs are.
+
+    Example:
+        >>> x = torch.arange(4.0).reshape(1, 1, 1, 4)
+        >>> flipped, mask = Together(HorizontalFlip(p=1.0)).examples(x, torch.tensor([[[0, 1, 1, 2]]]))
+        >>> flipped.squeeze().tolist(), mask.squeeze().tolist()
+        ([3.0, 2.0, 1.0, 0.0], [2, 1, 1, 0])
+    """
+
+    def __init__(self, augmentation: Any) -> None:
+        self.augmentation = augmentation
+
+    def examples(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        """Return the batch with its pixels moved."""
+        channels = x.shape[1]
+        if y.ndim == 4:
+            moved = self.augmentation.vary(torch.cat([x, y], 1))
+            return moved[:, :channels], moved[:, channels:]
+        n, (height, width) = len(x), x.shape[2:]
+        rows = torch.arange(height, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(height, width)
+        columns = torch.arange(width, dtype=x.dtype, device=x.device).expand(height, width)
+        places = torch.stack([rows, columns, torch.ones_like(rows)]).expand(n, 3, height, width)
+        moved = self.augmentation.vary(torch.cat([x, places], 1))
+        within = moved[:, -1]
+        row, column = (
+            (moved[:, at] / within.clamp(min=1e-6)).round().long().clamp(0, side - 1)
+            for at, side in ((-3, height), (-2, width))
+        )
+        found = y[torch.arange(n, device=y.device).reshape(-1, 1, 1), row, column]
+        return moved[:, :channels], torch.where(within >= 0.5, found, found.new_full((), VOID))
+
+
+class _Noise(Regularizer):
+    """Fresh noise on the inputs of every batch."""
+
+    def __init__(self, noise: float) -> None:
+        self.noise = noise
+
+    def examples(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        return x + self.noise * torch.randn_like(x), y
+
+
+class _Own(Regularizer):
+    """The penalty that a model brings itself, such as a ladder network's cost of each layer."""
+
+    def attach(self, model: nn.Module) -> _Own:
+        self.model: Any = model
+        return self
+
+    def penalty(self) -> Tensor:
+        made: Tensor = self.model.penalty()
+        return made
+
+
+def own_parts(
+    made: Sequence[tuple[Any, Block]], experiment: Experiment, target_kind: str, shape: Sequence[int] | None
+) -> tuple[list[tuple[Any, Block]], list[tuple[Any, Block]]]:
+    """Return the augmentations, those that move pixels as parts that move targets too, and further parts.
+
+    Arguments:
+        made: augmentations as they were made, with their names.
+        experiment: says how much noise denoising removes.
+        target_kind: of the targets.
+        shape: of one example.
+
+    Raises:
+        ConfigError: a function of one's own, of which nobody knows whether it moves pixels.
+    """
+    parts: list[tuple[Any, Block]] = []
+    if with_noise(experiment):
+        parts.append((_Noise(with_noise(experiment)), Block(name="noise:denoising")))
+    if not on_a_grid(target_kind, shape):
+        return list(made), parts
+    kept: list[tuple[Any, Block]] = []
+    for product, block in made:
+        if not isinstance(product, (nn.Module, Regularizer)):
+            raise ConfigError(
+                "an augmentation does not suit targets that lie on a grid",
+                expected="augmentations of the catalogue, which move images and masks alike",
+                received=repr(product)[:80],
+            )
+        if isinstance(product, Standard):
+            product = Standard(product.mirror, colour=False)
+        moves = isinstance(product, (*_MOVING, Standard))
+        kept.append((Together(product) if moves else product, block))
+    return kept, parts
+
+
+def model_penalty(model: nn.Module) -> list[tuple[Any, Block]]:
+    """Return the part that adds a model's own penalty to the loss, where it has one."""
+    return [(_Own(), Block(name="model:penalty"))] if callable(getattr(model, "penalty", None)) else []
+
+
+def stays(product: Any) -> bool:
+    """Say whether an augmentation leaves pixels where they are, so that it may act on a whole image."""
+    return not isinstance(product, (*_MOVING, Standard))
