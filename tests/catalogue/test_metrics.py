@@ -29,11 +29,14 @@ def _reference(name: str, output: np.ndarray, target: np.ndarray) -> float:
             "mse": sk.mean_squared_error,
             "rmse": sk.root_mean_squared_error,
             "r2": sk.r2_score,
+            "psnr": _mean_decibels,
         }[name]
         return float(function(target, output))
     predicted = output.argmax(1) if output.ndim == 2 and output.shape[1] > 1 else (output.reshape(-1) > 0)
-    if name == "macro-f1":
+    if name in ("macro-f1", "dice"):
         return float(sk.f1_score(target, predicted, average="macro"))
+    if name == "mean-iou":
+        return float(sk.jaccard_score(target, predicted, average="macro"))
     if name.startswith("top5"):
         if output.reshape(len(target), -1).shape[1] <= 5:
             return float(name == "top5-accuracy")
@@ -41,6 +44,15 @@ def _reference(name: str, output: np.ndarray, target: np.ndarray) -> float:
         return float(share if name == "top5-accuracy" else 1 - share)
     accuracy = float(sk.accuracy_score(target, predicted))
     return 1 - accuracy if name == "error" else accuracy
+
+
+def _mean_decibels(target: np.ndarray, output: np.ndarray) -> float:
+    from sklearn.metrics import mean_squared_error
+
+    errors = [
+        mean_squared_error(np.atleast_1d(t), np.atleast_1d(o)) for t, o in zip(target, output, strict=True)
+    ]
+    return float(np.mean(-10 * np.log10(errors)))
 
 
 def _stream(name: str, output: Tensor, target: Tensor, cuts: tuple[int, ...] = (0, 1, 8, 41)) -> float:

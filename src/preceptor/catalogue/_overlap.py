@@ -141,6 +141,8 @@ class PeakSignalToNoise(Metric):
                 received=f"output {tuple(output.shape)}",
             )
         n = len(target)
+        if not n:
+            return
         wide = torch.float32 if output.device.type == "mps" else torch.float64
         error = output.detach().to(wide).reshape(n, -1) - target.detach().to(wide).reshape(n, -1)
         self._held.append(error.square().mean(1))
