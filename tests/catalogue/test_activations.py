@@ -19,6 +19,7 @@ FORMULAS = {
     "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
     "silu": lambda x: x / (1 + math.exp(-x)),
     "tanh": lambda x: 2 / (1 + math.exp(-2 * x)) - 1,
+    "scaled-tanh": lambda x: 1.7159 * math.tanh(2 * x / 3),
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log1p(math.exp(x)),
     "identity": lambda x: x,

@@ -38,6 +38,15 @@ def _soft() -> np.ndarray:
     return 0.9 * np.eye(4)[LABELS] + 0.1 / 4
 
 
+ONE = np.eye(4)[LABELS]
+IMAGE = np.ascontiguousarray(LOGITS.T[None])  # one image of 50 pixels
+
+
+def _dice_loss() -> float:
+    shares = np.exp(log_softmax(LOGITS, axis=1))
+    return (1 - (2 * (shares * ONE).sum(0) + 1) / (shares.sum(0) + ONE.sum(0) + 1)).mean()
+
+
 REFERENCES = {
     "cross-entropy": (LOGITS, LABELS, lambda: -log_softmax(LOGITS, axis=1)[np.arange(50), LABELS].mean()),
     "binary-cross-entropy": (LOGIT, YES, _binary),
@@ -62,6 +71,13 @@ REFERENCES = {
         lambda: -log_softmax(LOGITS, axis=1)[np.arange(50), LABELS].mean(),
     ),
     "binary-cross-entropy-on-probabilities": (1 / (1 + np.exp(-LOGIT)), YES, _binary),
+    "pixel-cross-entropy": (IMAGE, LABELS[None], lambda: -(ONE * log_softmax(LOGITS, axis=1)).sum(1).mean()),
+    "dice-loss": (IMAGE, LABELS[None], _dice_loss),
+    "cross-entropy-dice": (
+        IMAGE,
+        LABELS[None],
+        lambda: (_dice_loss() - (ONE * log_softmax(LOGITS, axis=1)).sum(1).mean()) / 2,
+    ),
     "huber": (VALUES, TRUE, lambda: np.where(ERROR <= 1, ERROR**2 / 2, ERROR - 0.5).mean()),
 }
 

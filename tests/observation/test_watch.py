@@ -173,7 +173,27 @@ def test_a_loss_that_is_not_finite_is_looked_at_closely() -> None:
 # ---------------------------------------------------------------------- errors of our own
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+def by_hand() -> None:
+    """Train without an optimizer."""
+    w = torch.ones(2, requires_grad=True)
+    for _ in range(4):
+        (w**2).sum().backward()
+        with torch.no_grad():
+            w -= 0.1 * w.grad
+            w.grad.zero_()
+
+
+def test_an_error_of_ours_after_a_backward_pass_without_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def left_backward(*args: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Observer, "left_backward", left_backward)
+    with Watch() as watch:
+        by_hand()
+    assert [n for n in watch.notes if "error" in n] == ["an error within left_backward: RuntimeError: ours"]
+
+
+@pytest.mark.parametrize("hook", sorted({*HOOKS} - {"left_backward"}))
 def test_an_error_of_ours_never_reaches_the_program_and_is_told_once(
     hook: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

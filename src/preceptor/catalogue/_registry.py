@@ -74,8 +74,8 @@ def find(pattern: str = "*", kind: str | None = None) -> list[Entry]:
     """List the entries whose name or an alias matches a wildcard pattern, by kind and name.
 
     Example:
-        >>> [e.name for e in find("lenet*")]
-        ['lenet-5']
+        >>> [e.name for e in find("lenet-5*")]
+        ['lenet-5', 'lenet-5-original']
     """
     pattern = _normal(pattern)
     return [
