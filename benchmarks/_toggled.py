@@ -22,7 +22,10 @@ from preceptor.observation.watch import Watch
 __all__ = ["Added", "toggled"]
 
 EARLY = 160  # steps until regular ones go by unheard, and early looks are over
-SLICE = 0.1  # seconds
+SLICE = 0.4  # seconds
+SETTLING = (
+    0.1  # so much of a slice is not counted: a switch changes torch's classes, and code must settle
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,14 @@ class _Turns:
 
     watch: Watch
     length: int
+    settling: int
     slices: list[tuple[bool, float]] = field(default_factory=list)
     step: int = 0
     since: int = 0
     on: bool = True
     away: float = 0.0
     began: float = 0.0
+    left: float = 0.0
 
     def clock(self) -> float:
         """CPU time without that of the slices in which the watch looks away."""
@@ -68,17 +73,17 @@ class _Turns:
     def __call__(self) -> None:
         now = time.process_time()
         self.since += 1
-        if self.step == 0:
+        if self.step == 0 or (self.slices and self.since == self.settling):
             self.began = now
-        if self.since > (self.length if self.slices else EARLY):
+        if self.since >= (self.length + self.settling if self.slices else EARLY + 1):
             self.slices.append((self.on, now - self.began))
             if self.on:
                 self.watch.pause()
             else:
                 self.watch.start()
-                self.away += time.process_time() - self.began
-            self.on, self.since = not self.on, 1
-            self.began = time.process_time()
+                self.away += time.process_time() - self.left
+            self.on, self.since = not self.on, 0
+            self.began = self.left = time.process_time()
         self.step += 1
 
 
@@ -106,9 +111,10 @@ def toggled(name: str, level: str, seconds: float, per_step: float) -> Added:
     """
     length = max(2, round(SLICE / per_step))
     watch = Watch(level)
-    turns = _Turns(watch, length)
+    settling = max(3, round(SETTLING * length))
+    turns = _Turns(watch, length, settling)
     with _called(turns), watch:
-        _watched.PROGRAMS[name](EARLY + length * max(8, round(seconds / per_step / length)))
+        _watched.PROGRAMS[name](EARLY + (length + settling) * max(8, round(seconds / per_step / length)))
     (_, early), *rest = turns.slices
     off = [spent for on, spent in rest if not on]
     on = [spent for on, spent in rest if on]
