@@ -23,9 +23,7 @@ __all__ = ["Added", "toggled"]
 
 EARLY = 160  # steps until regular ones go by unheard, and early looks are over
 SLICE = 0.4  # seconds
-SETTLING = (
-    0.1  # so much of a slice is not counted: a switch changes torch's classes, and code must settle
-)
+SETTLING = 0.1  # of a slice, not counted: a switch changes torch's classes, code is specialised anew
 
 
 @dataclass(frozen=True)
