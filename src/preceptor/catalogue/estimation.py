@@ -98,7 +98,7 @@ def _ascend(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int = 2
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)
     return point.detach()
 
 

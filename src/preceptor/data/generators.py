@@ -39,7 +39,7 @@ def capture() -> dict[str, Any]:
 
 def _cuda_in_use() -> bool:
     """Whether anything runs on a GPU: asking its generators would otherwise start it up."""
-    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+    return bool(torch.cuda.is_initialized())
 
 
 def restore(state: dict[str, Any]) -> None:

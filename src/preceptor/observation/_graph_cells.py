@@ -243,7 +243,7 @@ class Cells:
                 value.raw_gradient = None
             self.seconds += perf_counter() - began
 
-        cell.handles.append(tensor.register_hook(arrived))  # type: ignore[no-untyped-call]
+        cell.handles.append(tensor.register_hook(arrived))
 
     def _kind(self, tensor: Tensor) -> str:
         if isinstance(tensor, torch.nn.Parameter) or (tensor.is_leaf and tensor.requires_grad):

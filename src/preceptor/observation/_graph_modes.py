@@ -18,9 +18,9 @@ def insert(mode: TorchFunctionMode) -> None:
     Modes take the topmost off when they end: one that was there before us and ends first would take ours.
     """
     above = _taken(_is_default_device)
-    _push_mode(mode)  # type: ignore[no-untyped-call]
+    _push_mode(mode)
     for other in above:
-        _push_mode(other)  # type: ignore[no-untyped-call]
+        _push_mode(other)
 
 
 def remove(mode: TorchFunctionMode) -> bool:
@@ -28,9 +28,9 @@ def remove(mode: TorchFunctionMode) -> bool:
     if not any(found is mode for found in _stack()):
         return False
     above = _taken(lambda top: top is mode)
-    _pop_mode()  # type: ignore[no-untyped-call]
+    _pop_mode()
     for other in above:
-        _push_mode(other)  # type: ignore[no-untyped-call]
+        _push_mode(other)
     return True
 
 
@@ -56,12 +56,12 @@ def _is_default_device(mode: Any) -> bool:
 
 
 def _stack() -> list[Any]:
-    return list(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]
+    return list(_get_current_function_mode_stack())
 
 
 def _taken(until: Callable[[Any], bool]) -> list[Any]:
     """Take modes off until the topmost fulfils ``until``; return them in the order to put them back."""
     found: list[Any] = []
     while (stack := _stack()) and not until(stack[-1]):
-        found.append(_pop_mode())  # type: ignore[no-untyped-call]
+        found.append(_pop_mode())
     return found[::-1]

@@ -195,7 +195,7 @@ class Recorder:
 
     def _generators(self, kwargs: Any) -> list[tuple[torch.Generator, Tensor]]:
         found = [(torch.default_generator, torch.default_generator.get_state())]
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if torch.cuda.is_initialized():
             devices = range(len(torch.cuda.default_generators))
             found += [(g, g.get_state()) for g in (torch.cuda.default_generators[i] for i in devices)]
         given = kwargs.get("generator")

@@ -89,19 +89,19 @@ class Scope:
                 pass
         if self.aside == id(module) and all(running is not module for running in self.stack):
             self.aside = 0
-            _push_mode(self.mode)  # type: ignore[no-untyped-call]
+            _push_mode(self.mode)
 
     def _step_aside(self, module: nn.Module) -> None:
-        modes = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+        modes = _get_current_function_mode_stack()
         if not self.aside and modes and modes[-1] is self.mode:
-            _pop_mode()  # type: ignore[no-untyped-call]
+            _pop_mode()
             self.aside = id(module)
 
     def come_back(self) -> None:
         """Put the mode back where a module never came to its end."""
         if self.aside:
             self.aside = 0
-            _push_mode(self.mode)  # type: ignore[no-untyped-call]
+            _push_mode(self.mode)
 
     def _must_step_aside(self, module: nn.Module, args: tuple[Any, ...]) -> bool:
         if type(module).__name__ in (

@@ -373,7 +373,7 @@ def _in_step(frame: types.FrameType | None, code: types.CodeType) -> bool:
 
 def memory_in_use() -> float:
     """Return the bytes that the process has in memory, on the accelerator where there is one."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_initialized():
         return float(torch.cuda.memory_allocated())
     try:
         with Path("/proc/self/statm").open(encoding="ascii") as file:

@@ -319,7 +319,7 @@ class Capture(TorchFunctionMode):
         return self._on and self._thread == threading.get_ident()
 
     def _active(self) -> bool:
-        stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+        stack = _get_current_function_mode_stack()
         return self._on and any(mode is self for mode in stack)
 
     def _patch(self, owner: Any, name: str, around: Callable[..., Any]) -> Callable[[], None]:

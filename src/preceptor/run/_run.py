@@ -21,6 +21,7 @@ from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.files import write_json
 from preceptor.report.looks import Look
 from preceptor.run._diagnosis import Diagnosis, warn
+from preceptor.run._evaluation import Evaluation, before_denoising
 from preceptor.training.dense import disturbed, with_noise
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
@@ -37,42 +38,6 @@ from preceptor.training.state import State
 __all__ = ["Evaluation", "Run"]
 
 Keep: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a look at some examples showed.
-
-    Attributes:
-        part: which examples: ``"test"``, ``"val"``, ``"train"`` or a file's name.
-        n: how many.
-        loss: their mean loss.
-        metrics: the task's metrics by name, the headline measure first.
-        interval: a 95 % interval for the headline measure.
-        looks: how often the test set has been looked at, this time included; 0 for other parts.
-        by_class: measures of each class of pixels; empty for other tasks.
-        before: the headline measure of the noisy inputs themselves; None but for denoising.
-    """
-
-    part: str
-    n: int
-    loss: float
-    metrics: dict[str, float]
-    interval: tuple[float, float] | None
-    looks: int = 0
-    by_class: dict[str, dict[str, float]] = field(default_factory=dict)
-    before: float | None = None
-
-    def __str__(self) -> str:
-        (name, value), *_ = self.metrics.items()
-        low, high = self.interval or (float("nan"), float("nan"))
-        look = f"{_ordinal(self.looks)} look at the test set; " if self.looks else ""
-        warning = ""
-        if self.looks > 1:
-            warning = "\nwhat is chosen after looking at the test set is no longer tested by it"
-        if self.before is not None:
-            warning = f"\nbefore: {name} {self.before:.3f} of the noisy inputs{warning}"
-        return f"{name} {value:.3f} ({look}95 % interval {low:.3f}–{high:.3f}, n = {self.n:,}){warning}"
 
 
 @dataclass
@@ -399,17 +364,3 @@ class Run:
     def __repr__(self) -> str:
         where = f" in {self.folder.path}" if self.folder else ""
         return f"<Run {self.experiment.name}: {self.status}, best epoch {self.best_epoch}{where}>"
-
-
-def before_denoising(task: tasks.Task, batches: Batches) -> float | None:
-    """Return the headline measure of the noisy inputs themselves; None for other tasks."""
-    if not isinstance(task, tasks.Denoising):
-        return None
-    (meter, *_) = task.meters().values()
-    for x, y in batches.epoch():
-        meter.update(x, y)
-    return meter.compute()
-
-
-def _ordinal(n: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(n, f"{n}th")

@@ -1,16 +1,20 @@
-"""Lists of blocks as a caller gives them: names, dicts and objects side by side."""
+"""Blocks as a caller gives them, one or a list: names, dicts and objects side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
 from preceptor.errors import ConfigError
+from preceptor.training.build import Objects
 from preceptor.training.experiment import Block
 from preceptor.training.listed import parse_block
 from preceptor.training.own_code import name_of
 
-__all__ = ["sort_list"]
+__all__ = ["sort_blocks", "sort_list"]
 
 
 def sort_list(kind: str, several: Any) -> tuple[list[dict[str, Any]], dict[int, Any]]:
@@ -45,3 +49,25 @@ def sort_list(kind: str, several: Any) -> tuple[list[dict[str, Any]], dict[int, 
                 received=f"{type(item).__name__}: {item!r:.60}",
             )
     return named, own
+
+
+def sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
+    """Tell blocks made in code from blocks named; a dict is a name with options."""
+    objects, named = Objects(), {}
+    for kind, block in blocks.items():
+        if block is None:
+            continue
+        if isinstance(block, str):
+            named[f"{kind}.name"] = block
+        elif isinstance(block, Mapping | Block):
+            options = block.model_dump() if isinstance(block, Block) else block
+            named |= {f"{kind}.{key}": value for key, value in options.items()}
+        elif callable(block) or isinstance(block, Optimizer | LRScheduler):
+            setattr(objects, kind, block)
+        else:
+            raise ConfigError(
+                f"{kind} is not usable",
+                expected="a catalogue name, a dict with 'name', an object or a callable",
+                received=f"{type(block).__name__}: {block!r:.60}",
+            )
+    return objects, named

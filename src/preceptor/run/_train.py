@@ -7,11 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
-
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.data import Prepared, generators
 from preceptor.errors import ConfigError, DataError, StorageError
@@ -19,6 +15,7 @@ from preceptor.observation.watch import Watch
 from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._diagnosis import Diagnosis
 from preceptor.run._embedding import embed, is_embedding
+from preceptor.run._keeping import KeepHistory, Reopen
 from preceptor.run._load import own_model_needed
 from preceptor.run._refusals import (
     fingerprints,
@@ -28,12 +25,12 @@ from preceptor.run._refusals import (
     refuse_other_settings,
 )
 from preceptor.run._run import Run
-from preceptor.run._sort import sort_list
+from preceptor.run._sort import sort_blocks, sort_list
 from preceptor.run._transfer import source_for, taking_over
-from preceptor.training.build import Objects, build, choose_device
+from preceptor.training.build import build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.checkpoints import Checkpoints
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.features import FeatureBatches
 from preceptor.training.feeds import Signature
 from preceptor.training.folder import RunFolder
@@ -46,9 +43,6 @@ from preceptor.training.problem import Problem
 from preceptor.training.state import State
 
 __all__ = ["train"]
-
-
-_HISTORY_SECONDS = 1.0  # between two writings of the history
 
 
 def train(
@@ -173,9 +167,7 @@ def train(
         "seed": seed, "name": name,
     }  # fmt: skip
     given |= {f"data.{part}": value for part, value in (("val", val), ("test", test)) if _is_fraction(value)}
-    objects, named = _sort_blocks(
-        {"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule}
-    )
+    objects, named = sort_blocks({"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule})
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
     if is_embedding(chosen.get("task"), experiment):  # vectors in place of a network and its predictions
         return embed(data, {**named, **chosen}, experiment=experiment, out=out)  # type: ignore[return-value]
@@ -257,7 +249,7 @@ def _run(job: Job, folder: RunFolder | None = None) -> Run:
             folder = _begin(experiment, signature, prepared, chosen, job.out, problem)
         elif folder is not None:
             refuse_other_settings(folder.experiment, experiment)
-            callbacks = [_Reopen(folder, experiment, chosen), *callbacks]
+            callbacks = [Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
             experiment=experiment,
             predictor=problem,
@@ -266,7 +258,7 @@ def _run(job: Job, folder: RunFolder | None = None) -> Run:
             folder=folder,
             chosen=chosen,
         )
-        keep: list[Callback] = [_KeepHistory(folder)] if folder else []
+        keep: list[Callback] = [KeepHistory(folder)] if folder else []
         if experiment.training.watch and Watch.current() is None:
             made = isinstance(problem.train, FeatureBatches)  # features, whose scale is not the user's to set
             run.diagnosis = Diagnosis(
@@ -337,65 +329,8 @@ def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: boo
             problem.transfer.freezing.release()
 
 
-class _Reopen(Callback):
-    """Notes in its folder that a run goes on; by then the checkpoint has been found to fit."""
-
-    order = -100
-
-    def __init__(self, folder: RunFolder, experiment: Experiment, chosen: set[str]) -> None:
-        self.folder, self.experiment, self.chosen = folder, experiment, chosen
-
-    def on_train_begin(self, state: State) -> None:
-        self.folder.write("experiment.toml", self.experiment.to_toml())
-        facts: dict[str, Any] = {"status": "running", "chosen": sorted(self.chosen)}
-        speed, before = state.problem.speed, self.folder.manifest.get("speed")
-        if speed is not None and (not before or replace(speed, **_measured(before)).to_plain() != before):
-            facts["speed"] = speed.to_plain()  # other than at first: another device, or no compiler
-        self.folder.update_manifest(**facts)
-
-
-def _measured(speed: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: speed[key] for key in ("measured", "reason")}
-
-
-class _KeepHistory(Callback):
-    """Writes the history while training goes on, now and then, for whoever looks into the folder."""
-
-    order = 50
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder, self._written = folder, monotonic()
-
-    def on_epoch_end(self, state: State) -> None:
-        if monotonic() - self._written > _HISTORY_SECONDS:
-            self.folder.write("history.csv", state.history.to_csv())
-            self._written = monotonic()
-
-
 def _is_fraction(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _sort_blocks(blocks: Mapping[str, Any]) -> tuple[Objects, dict[str, Any]]:
-    """Tell blocks made in code from blocks named; a dict is a name with options."""
-    objects, named = Objects(), {}
-    for kind, block in blocks.items():
-        if block is None:
-            continue
-        if isinstance(block, str):
-            named[f"{kind}.name"] = block
-        elif isinstance(block, Mapping | Block):
-            options = block.model_dump() if isinstance(block, Block) else block
-            named |= {f"{kind}.{key}": value for key, value in options.items()}
-        elif callable(block) or isinstance(block, Optimizer | LRScheduler):
-            setattr(objects, kind, block)
-        else:
-            raise ConfigError(
-                f"{kind} is not usable",
-                expected="a catalogue name, a dict with 'name', an object or a callable",
-                received=f"{type(block).__name__}: {block!r:.60}",
-            )
-    return objects, named
 
 
 def _required(out: Path | str | bool | None) -> Path | str:

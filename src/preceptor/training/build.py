@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch import Tensor
 
 from preceptor import catalogue, tasks
 from preceptor.catalogue.regularizers import L2SP
@@ -18,13 +14,15 @@ from preceptor.data import generators
 from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, ModelError
 from preceptor.training.augmentation import behind, make_pipeline, suited
-from preceptor.training.dense import balanced, model_penalty, on_a_grid, own_parts, simplest
-from preceptor.training.evaluate import evaluation
+from preceptor.training.dense import balanced, model_penalty, on_a_grid, own_parts
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.layout import align_moments, lay_out
+from preceptor.training.models import model_and_task
 from preceptor.training.named import AUGMENTATIONS, REGULARIZERS, make_all
-from preceptor.training.own_code import guarded, make_model, name_of
+from preceptor.training.objects import Objects
+from preceptor.training.optimization import choose_monitor, make_optimizer, make_schedule
+from preceptor.training.own_code import guarded, name_of
 from preceptor.training.problem import Problem
 from preceptor.training.regularization import (
     attach,
@@ -32,26 +30,13 @@ from preceptor.training.regularization import (
     refuse_other_losses,
     refuse_with_closure,
 )
-from preceptor.training.source import Source, open_source
+from preceptor.training.source import open_source
 from preceptor.training.speed import Speed, use
 from preceptor.training.suits import refuse_unsuitable
 from preceptor.training.tiling import Tiling
-from preceptor.training.transfer import Transfer, begin, precompute, refuse_layers_apart
+from preceptor.training.transfer import begin, precompute, refuse_layers_apart
 
 __all__ = ["Objects", "batch_size_for", "build", "choose_device"]
-
-
-@dataclass
-class Objects:
-    """Blocks that a user made in code; each takes the place of the experiment's name for it."""
-
-    model: nn.Module | Callable[[], nn.Module] | None = None
-    loss: Callable[[Tensor, Tensor], Tensor] | None = None
-    optimizer: Optimizer | Callable[..., Optimizer] | None = None
-    schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None
-    regularizers: dict[int, Any] = field(default_factory=dict)  # by their place in the list
-    augmentations: dict[int, Any] = field(default_factory=dict)
-    source: Source | None = None  # what the weights come from
 
 
 def build(
@@ -77,7 +62,7 @@ def build(
     if pipeline is not None:
         pipeline.to(device)
     feeds = behind(feeds, pipeline, experiment)
-    model, model_block, task, output = _model_and_task(experiment, feeds, objects, device)
+    model, model_block, task, output = model_and_task(experiment, feeds, objects, device)
     source = objects.source
     if source is None and experiment.transfer.source is not None:
         source = open_source(experiment.transfer.source)
@@ -91,10 +76,10 @@ def build(
     for part in regularization.parts if regularization and transfer else ():
         if isinstance(part, L2SP):
             part.forget(transfer.fresh if transfer else ())
-    optimizer, optimizer_block = _optimizer(experiment, objects, model, transfer)
+    optimizer, optimizer_block = make_optimizer(experiment, objects, model, transfer)
     steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
-    monitor, mode = _monitor(experiment, feeds, task)
-    scheduler, scheduler_steps, schedule_block = _schedule(experiment, objects, optimizer, steps, mode)
+    monitor, mode = choose_monitor(experiment, feeds, task)
+    scheduler, scheduler_steps, schedule_block = make_schedule(experiment, objects, optimizer, steps, mode)
     settings = experiment.training
     problem = Problem(
         model=model,
@@ -118,18 +103,8 @@ def build(
         population=feeds.every if needs_population(experiment, regularization, model) else None,
         transfer=transfer,
     )
-    if transfer is not None and problem.needs_closure:
-        refuse_layers_apart(transfer)
-    if problem.needs_closure and (regularizers or pipeline or others):
-        known = catalogue.find(optimizer_block.name, "optimizer")
-        closure = known[0].traits.get("closure") if known else None
-        refuse_with_closure([*regularizers, *others], pipeline, closure)
-    if problem.needs_closure and problem.scaler:
-        raise ConfigError(
-            "fp16 scales the loss, which an optimizer that evaluates it several times a step cannot follow",
-            expected="precision fp32 or bf16",
-            received=f"precision fp16 with {optimizer_block.name}",
-        )
+    if problem.needs_closure:
+        _check_closure(problem, [*regularizers, *others], optimizer_block.name)
     if objects.optimizer is None:
         refuse_unsuitable(catalogue.entry(optimizer_block.name, "optimizer"), problem, feeds)
     layout = lay_out(model, feeds.sample[0], settings.memory_format, flat_gradients=problem.needs_closure)
@@ -168,6 +143,22 @@ def build(
     return problem, Experiment.of({**rest, **decided})
 
 
+def _check_closure(problem: Problem, parts: list[Any], optimizer: str) -> None:
+    """Check that nothing is asked for which an optimizer that evaluates the loss itself cannot follow."""
+    if problem.transfer is not None:
+        refuse_layers_apart(problem.transfer)
+    if parts or problem.augment:
+        known = catalogue.find(optimizer, "optimizer")
+        closure = known[0].traits.get("closure") if known else None
+        refuse_with_closure(parts, problem.augment, closure)
+    if problem.scaler:
+        raise ConfigError(
+            "fp16 scales the loss, which an optimizer that evaluates it several times a step cannot follow",
+            expected="precision fp32 or bf16",
+            received=f"precision fp16 with {optimizer}",
+        )
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device of that name; ``"auto"`` is a GPU where there is one.
 
@@ -202,101 +193,6 @@ def batch_size_for(experiment: Experiment, examples: int, most: int | None = Non
         return int(wanted)
     size = 32 if examples < 5_000 else 64
     return size if most is None else min(size, most)
-
-
-def _model_and_task(
-    experiment: Experiment, feeds: Feeds, objects: Objects, device: torch.device
-) -> tuple[nn.Module, Block, tasks.Task, Tensor]:
-    """A user's model tells the task how many outputs there are; the task tells a named model."""
-    block, given = experiment.model, objects.model
-    if given is not None:
-        model = make_model(given, block.options)
-        name = block.name if ":" in block.name else name_of(model)
-        model, block = model.to(device), Block(name=name, **block.options)
-        task = _task(experiment, feeds, objects, output := _try(model, feeds))
-    else:
-        if feeds.signature.input_shape is None:
-            raise ModelError("inputs that are not one tensor need a model of your own", hint="model=MyNet()")
-        task = _task(experiment, feeds, objects, None)
-        if block.name == "auto":
-            block = Block(**{**_simplest(task, feeds.signature.input_shape).model_dump(), **block.options})
-        name = block.name
-        entry = catalogue.entry(name, "architecture")
-        block = Block(name=entry.name, **entry.options(**block.options))
-        with guarded(f"the model {name!r} cannot be built", expected="sizes that fit into memory"):
-            model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
-        output = _try(model, feeds)
-    task.check(output, feeds.sample[1])
-    _warn_of_steps(model)
-    return model, block, task, output
-
-
-def _warn_of_steps(model: nn.Module) -> None:
-    """Say so where no gradient can pass: a step function has slope zero wherever it has one."""
-    steps = [name for name, module in model.named_modules() if isinstance(module, catalogue.piecewise.Step)]
-    if steps:
-        warnings.warn(
-            f"no gradient passes the step function {steps[0]!r}: the layers before it keep their "
-            'first weights; for training take "sigmoid" or "relu"',
-            stacklevel=2,
-        )
-
-
-def _simplest(task: tasks.Task, shape: tuple[int, ...]) -> Block:
-    if isinstance(task, tasks.Segmentation | tasks.Reconstruction):
-        return simplest(task.name, shape)
-    return Block(name="lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp")
-
-
-def _try(model: nn.Module, feeds: Feeds) -> Tensor:
-    """Run the model on a few examples, leaving the random generators as they were."""
-    x = feeds.sample[0]
-    shown = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-    before = generators.capture()
-    try:
-        with (
-            guarded(
-                "the model cannot take the inputs",
-                expected=f"a forward pass over a batch of inputs {shown}",
-                hint="check the first layer's size and the inputs' shape and dtype",
-            ),
-            evaluation(model),
-        ):
-            output: Tensor = model(x)
-    finally:
-        generators.restore(before)
-    return output
-
-
-def _loss_name(experiment: Experiment) -> str | None:
-    name = experiment.loss.name
-    return None if name == "auto" else catalogue.losses.training_loss(name).name
-
-
-def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor | None) -> tasks.Task:
-    width = output.shape[1] if isinstance(output, Tensor) and output.ndim > 1 else 1
-    classes = feeds.signature.classes
-    if feeds.signature.target_kind in ("categories", "masks") and not classes:
-        if output is None:
-            raise ModelError(
-                "a model by name needs to know the classes",
-                expected="data in memory or by name, whose classes are known",
-                received="a DataLoader",
-                hint="pass your own nn.Module, or the data as (x, y)",
-            )
-        classes = tuple(str(i) for i in range(max(2, width)))
-    loss = None if objects.loss is not None else _loss_name(experiment)
-    if loss is None and len(classes) == 2 and width == 2:
-        loss = "cross-entropy"  # two outputs for two classes: a softmax over both
-    return tasks.make(
-        None if experiment.task == "auto" else experiment.task,
-        target_kind=feeds.signature.target_kind,
-        classes=classes,
-        dims=feeds.signature.dims,
-        loss=loss,
-        preprocessor=feeds.preprocessor,
-        metrics=experiment.metrics,
-    )
 
 
 def _criterion(
@@ -340,120 +236,3 @@ def _check_criterion(
             received=shown + (", without a gradient" if isinstance(loss, Tensor) and not loss.ndim else ""),
             hint="the mean over the batch, computed from the outputs by torch's own functions",
         )
-
-
-def _optimizer(
-    experiment: Experiment, objects: Objects, model: nn.Module, transfer: Transfer | None
-) -> tuple[Optimizer, Block]:
-    made, block = _made_optimizer(experiment, objects, model, transfer)
-    if transfer is not None and transfer.factors:
-        if made is objects.optimizer:
-            raise ConfigError(
-                "an optimizer that is made already has its own rates",
-                expected="its name, its class, or a function that makes it, beside rates by layer",
-                received=type(made).__name__,
-            )
-        transfer.scale(made, model)
-    return made, block
-
-
-def _made_optimizer(
-    experiment: Experiment, objects: Objects, model: nn.Module, transfer: Transfer | None
-) -> tuple[Optimizer, Block]:
-    parameters: list[Any] = [p for p in model.parameters() if p.requires_grad]
-    groups: list[Any] = parameters
-    if transfer is not None:
-        parameters, apart = transfer.groups(model)
-        groups = [{"params": group} for group in apart] if len(apart) > 1 else parameters
-    if not parameters:
-        raise ModelError(
-            "the model has nothing to learn", expected="parameters with requires_grad", received="none"
-        )
-    given, options = objects.optimizer, experiment.optimizer.options
-    if given is None:
-        entry = catalogue.entry(experiment.optimizer.name, "optimizer")
-        options = entry.options(**options)
-        if transfer is not None and entry.traits.get("closure"):
-            refuse_layers_apart(transfer)
-        return entry.build(groups, **options), Block(name=entry.name, **options)
-    made = given
-    if not isinstance(given, Optimizer):
-        with guarded("the optimizer cannot be made", expected="a callable of (parameters)", kind=ConfigError):
-            made = given(groups, **options)
-    held = {id(p) for group in getattr(made, "param_groups", ()) for p in group["params"]}
-    if not isinstance(made, Optimizer) or held.isdisjoint(map(id, parameters)):
-        raise ConfigError(
-            "the optimizer does not suit the model",
-            expected="a torch.optim.Optimizer that holds parameters of this model",
-            received=repr(made)[:80] if not held else f"{type(made).__name__} over other parameters",
-            hint="optimizer=torch.optim.Adam is made from the model's parameters here",
-        )
-    return made, Block(name=name_of(given), **({} if made is given else options))
-
-
-def _schedule(
-    experiment: Experiment, objects: Objects, optimizer: Optimizer, steps: int, mode: str
-) -> tuple[Any, Any, Block]:
-    given = objects.schedule
-    if given is not None:
-        scheduler = given
-        if not isinstance(given, LRScheduler):
-            with guarded(
-                "the schedule cannot be made", expected="a callable of (optimizer)", kind=ConfigError
-            ):
-                scheduler = given(optimizer)
-        if not isinstance(scheduler, LRScheduler) or getattr(scheduler, "optimizer", None) is not optimizer:
-            raise ConfigError(
-                "the schedule does not suit the optimizer",
-                expected="an LRScheduler of the optimizer that this training uses",
-                received=repr(scheduler)[:80],
-                hint="schedule=lambda optimizer: StepLR(optimizer, 10)",
-            )
-        when = "metric" if isinstance(scheduler, ReduceLROnPlateau) else "epoch"
-        return scheduler, when, Block(name=name_of(scheduler))
-    entry = catalogue.entry(experiment.schedule.name, "schedule")
-    follow = {"mode": mode} if entry.traits.get("metric") else {}  # what is monitored decides what is better
-    options = entry.options(**{**follow, **experiment.schedule.options})
-    block = Block(name=entry.name, **options)
-    if entry.traits.get("constant"):
-        return None, "step", block
-    total = steps * experiment.training.epochs
-    scheduler = entry.factory(optimizer, total_steps=total, steps_per_epoch=steps, **options)
-    return scheduler, "metric" if entry.traits.get("metric") else "step", block
-
-
-def _monitor(experiment: Experiment, feeds: Feeds, task: tasks.Task) -> tuple[str, Any]:
-    settings = experiment.training
-    known = {"train_loss_running": "min"}
-    for part, batches in (("train", feeds.probe), ("val", feeds.val)):
-        if batches is not None:
-            known[f"{part}_loss"] = "min"
-            known |= {f"{part}_{m}": catalogue.entry(m, "metric").traits["better"] for m in task.metrics}
-    monitor = settings.monitor
-    if monitor == "auto":
-        monitor = _decisive(experiment, task, known)
-    if monitor not in known:
-        raise ConfigError(
-            f"there is no history key {monitor!r} to monitor",
-            expected=", ".join(known),
-            received=monitor,
-            hint="validation needs data: val=0.15"
-            if monitor.startswith("val_") and feeds.val is None
-            else None,
-        )
-    return monitor, known[monitor] if settings.mode == "auto" else settings.mode
-
-
-def _decisive(experiment: Experiment, task: tasks.Task, known: dict[str, str]) -> str:
-    """Validation decides, except for least squares solved in full, which have one solution to reach."""
-
-    def trait(name: str, kind: str, of: str) -> bool:
-        return any(e.traits.get(of, False) for e in catalogue.find(name, kind))
-
-    exact = (
-        task.name == "regression"
-        and trait(experiment.model.name, "architecture", "convex")
-        and trait(experiment.optimizer.name, "optimizer", "second_order")
-    )
-    order = ("train_loss", "val_loss") if exact else ("val_loss", "train_loss")
-    return next((key for key in order if key in known), "train_loss_running")

@@ -235,7 +235,7 @@ def _accumulate(problem: Problem, group: list[Batch], examples: int, clock: Step
         if len(group) > 1:
             loss = loss * (len(y) / examples)
         clock.lap("forward")
-        (scaler.scale(loss) if scaler else loss).backward()  # type: ignore[no-untyped-call]
+        (scaler.scale(loss) if scaler else loss).backward()
         clock.lap("backward")
         total = loss.detach() if total is None else total + loss.detach()
     assert total is not None  # noqa: S101 - a group holds at least one batch

@@ -186,7 +186,7 @@ def _tried(problem: Problem, batch: Batch, ways: Sequence[tuple[Precision, str]]
 def _step(trial: Problem, batch: Batch) -> Tensor:
     loss = trial.loss(*batch)
     trial.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     trial.optimizer.step()
     return loss.detach()
 
@@ -228,7 +228,7 @@ def compiled(problem: Problem, batch: Batch) -> nn.Module | None:
         trial.model, trial.optimizer = copy.deepcopy((problem.model, problem.optimizer))
         trial.model.train()
         trial.regularization, trial.compiled = None, _compiled(trial.model)
-        trial.loss(*batch).backward()  # type: ignore[no-untyped-call]
+        trial.loss(*batch).backward()
     except Exception as error:  # noqa: BLE001 - whatever a compiler or its lack may raise
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         warnings.warn(

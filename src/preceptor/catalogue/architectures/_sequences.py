@@ -37,7 +37,7 @@ def with_options_of_parents(cls: _C) -> _C:
     for parent in cls.__mro__:
         if "__init__" not in vars(parent):
             continue
-        _, *own = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
+        _, *own = inspect.signature(vars(parent)["__init__"]).parameters.values()
         passes_on = any(p.kind is p.VAR_KEYWORD for p in own)
         for p in own:
             if parent is cls and p.kind is not p.VAR_KEYWORD:

@@ -26,8 +26,9 @@ class _Body(nn.Module):
         y = x.transpose(1, 2)
         before = [None] * len(self.blocks) if state is None else state
         after = []
+        block: Any
         for block, own in zip(self.blocks, before, strict=True):
-            y, own = block.carry(y, own)  # type: ignore[operator]
+            y, own = block.carry(y, own)
             after.append(own)
         y = y.transpose(1, 2)
         return y if lengths is None else y * within(lengths.to(y.device), y.shape[1])[..., None], tuple(after)

@@ -34,7 +34,8 @@ class _Body(nn.Module):
         if lengths is not None:
             mask = padding_mask(lengths.to(x.device), x.shape[1])
             mask = nn.functional.pad(mask, (before, 0), value=True)
-        return self.stack(x, mask, state=state)  # type: ignore[no-any-return]
+        outputs: tuple[Tensor, Any] = self.stack(x, mask, state=state)
+        return outputs
 
 
 @registered(

@@ -87,7 +87,7 @@ class Passed:
     calls: int = 0
 
 
-class Forward(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Forward(TorchDispatchMode):
     """Counts operations, and follows what every tensor has seen."""
 
     def __init__(self, model: nn.Module, inputs: Sequence[Any]) -> None:
@@ -171,7 +171,7 @@ class Step:
     batch: int = 0
 
 
-class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Living(TorchDispatchMode):
     """Adds up the storages that live, from their making to their end."""
 
     def __init__(self, known: Sequence[Tensor]) -> None:
@@ -234,7 +234,7 @@ def training_step(
             loss = _loss(output)
         del output
         if backward and loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
     step = Step(peak=living.peak, batch=sum(t.numel() * t.element_size() for t in given))
     for name, size in kept.values():
         step.kept[name] = step.kept.get(name, 0) + size

@@ -157,6 +157,6 @@ def _rate(module: nn.Module) -> float:
 def _generators() -> list[Tensor]:
     """Return the states of torch's own generators."""
     states = [torch.default_generator.get_state()]
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_initialized():
         states += [generator.get_state() for generator in torch.cuda.default_generators]
     return states
