@@ -3,10 +3,15 @@
 Two processes, or two runs, differ by several percent by where their memory happens to lie, and a machine's
 speed drifts: within one run of one program both are the same. After a beginning that is watched throughout,
 slices of some steps alternate; the watch keeps its state while it looks away, and its clock stands still.
+
+The time of looks is known from the watch's own clock and added as it is. What is left differs by what the
+machine does beside, now and then by much: of the differences between neighbouring slices the fifth at
+either end is left out (a trimmed mean, with the error of Yuen, 1974).
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -23,6 +28,7 @@ __all__ = ["Added", "toggled"]
 
 EARLY = 160  # steps until regular ones go by unheard, and early looks are over
 SLICE = 0.4  # seconds
+TRIMMED = 0.2  # of the differences, at either end
 SETTLING = 0.1  # of a slice, not counted: a switch changes torch's classes, code is specialised anew
 
 
@@ -31,7 +37,7 @@ class Added:
     """What a watch adds.
 
     Attributes:
-        steady: CPU time of watched slices over that of the others.
+        steady: CPU time of watched slices over that of the others, looks included.
         error: standard error of it.
         early: seconds that the beginning took longer.
         held: bytes of record and graphs at the end.
@@ -56,13 +62,14 @@ class _Turns:
     watch: Watch
     length: int
     settling: int
-    slices: list[tuple[bool, float]] = field(default_factory=list)
+    slices: list[tuple[bool, float, float]] = field(default_factory=list)
     step: int = 0
     since: int = 0
     on: bool = True
     away: float = 0.0
     began: float = 0.0
     left: float = 0.0
+    looked: float = 0.0
 
     def clock(self) -> float:
         """CPU time without that of the slices in which the watch looks away."""
@@ -72,9 +79,9 @@ class _Turns:
         now = time.process_time()
         self.since += 1
         if self.step == 0 or (self.slices and self.since == self.settling):
-            self.began = now
+            self.began, self.looked = now, self.looks
         if self.since >= (self.length + self.settling if self.slices else EARLY + 1):
-            self.slices.append((self.on, now - self.began))
+            self.slices.append((self.on, now - self.began, self.looks - self.looked))
             if self.on:
                 self.watch.pause()
             else:
@@ -82,7 +89,13 @@ class _Turns:
                 self.away += time.process_time() - self.left
             self.on, self.since = not self.on, 0
             self.began = self.left = time.process_time()
+            self.looked = self.looks
         self.step += 1
+
+    @property
+    def looks(self) -> float:
+        """Seconds that looking has taken so far."""
+        return self.watch._looks.governor.spent
 
 
 @contextmanager
@@ -113,20 +126,29 @@ def toggled(name: str, level: str, seconds: float, per_step: float) -> Added:
     turns = _Turns(watch, length, settling)
     with _called(turns), watch:
         _watched.PROGRAMS[name](EARLY + (length + settling) * max(8, round(seconds / per_step / length)))
-    (_, early), *rest = turns.slices
-    off = [spent for on, spent in rest if not on]
-    on = [spent for on, spent in rest if on]
+    (_, early, _), *rest = turns.slices
+    off = [spent for on, spent, _ in rest if not on]
+    on = [(spent - looks, looks) for on, spent, looks in rest if on]
     pairs = list(zip(off, on, strict=False))
-    mean = statistics.fmean(spent for spent, _ in pairs)
-    added = [(watched - plain) / mean for plain, watched in pairs]
+    mean = statistics.median(plain for plain, _ in pairs)
+    between, error = trimmed([(watched - plain) / mean for plain, (watched, _) in pairs])
     step = mean / length
     return Added(
-        1 + statistics.fmean(added),
-        statistics.stdev(added) / len(added) ** 0.5,
+        1 + between + statistics.fmean(looks for _, (_, looks) in pairs) / mean,
+        error,
         early - EARLY * step,
         held_by(watch),
         step,
     )
+
+
+def trimmed(values: list[float]) -> tuple[float, float]:
+    """Return the mean without the largest and smallest values, and its standard error."""
+    ordered = sorted(values)
+    count, cut = len(ordered), int(TRIMMED * len(ordered))
+    kept = ordered[cut : count - cut]
+    drawn_in = [min(max(value, kept[0]), kept[-1]) for value in ordered]
+    return statistics.fmean(kept), statistics.stdev(drawn_in) / ((1 - 2 * TRIMMED) * math.sqrt(count))
 
 
 def held_by(watch: Watch) -> int:

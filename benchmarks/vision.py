@@ -21,9 +21,10 @@ Part "frameworks", in float32; ratios are to `optimised`, above 1 is faster:
     lightning   Trainer without logger, checkpoint, bar, summary and sanity check
     keras       Keras 3 on torch, not compiled
 
-Part "precision", both by preceptor.train; ratios are to `float32`:
-    float32     precision=fp32, weights contiguous
-    measured    precision=auto: what was chosen is printed, too
+Part "precision"; ratios are to `plain`:
+    plain       the loop of the tutorials, in float32
+    float32     preceptor.train with precision=fp32, weights contiguous
+    measured    preceptor.train with precision=auto: what was chosen is printed, too
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import torch
 
-from _by_hand import hand_loop
+from _by_hand import hand_loop, plain_loop
 from _frameworks import keras_loop, lightning_loop, preceptor_loop
 from _measure import Clock, interleave, ratio
 from _vision import NETS, VISION
@@ -63,13 +64,14 @@ PLAIN = {"training.precision": "fp32", "training.memory_format": "contiguous"}
 
 
 def precision_rows(said: dict[str, str]) -> dict[str, tuple[Row, str]]:
-    """Return the two rows of that part; what is measured and chosen is noted in ``said``."""
+    """Return the rows of that part; what is measured and chosen is noted in ``said``."""
 
     def tell(run: Any) -> None:
         said["measured"] = str(run.predictor.speed)
 
     measured = partial(preceptor_loop, settings={"training.precision": "auto"}, tell=tell)
     return {
+        "plain": (plain_loop, "torch"),
         "float32": (partial(preceptor_loop, settings=PLAIN), "preceptor"),
         "measured": (measured, "preceptor"),
     }

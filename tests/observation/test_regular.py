@@ -96,6 +96,46 @@ def test_epochs_that_are_left_early_are_counted_unheard_too() -> None:
     assert watch.steps == full.steps
 
 
+def scheduled(watch: Watch, *, every: int, measured: bool = False) -> None:
+    """Train with a schedule that moves on after so many steps."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.999)
+    loader = DataLoader(TensorDataset(X, Y), 16, shuffle=True)
+    with watch:
+        for _ in range(20):
+            for number, (x, y) in enumerate(loader, 1):
+                optimizer.zero_grad()
+                functional.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                if number % every == 0:
+                    schedule.step()
+            if measured:
+                with torch.no_grad():
+                    functional.cross_entropy(model(X), Y)
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_schedule_that_moves_on_at_every_step_goes_by_and_its_rates_are_written_down(measured) -> None:
+    watch, full = Dozing(), Watch("full")
+    scheduled(watch, every=1, measured=measured)
+    scheduled(full, every=1, measured=measured)
+    assert watch.unheard > 150
+    assert watch.steps == full.steps
+    rates, heard = watch.record.signal("lr"), full.record.signal("lr")
+    assert (list(rates.steps), list(rates.values)) == (list(heard.steps), list(heard.values))
+    assert told(watch) == told(full)
+
+
+def test_a_schedule_that_moves_on_now_and_then_is_heard() -> None:
+    watch, full = Dozing(), Watch("full")
+    scheduled(watch, every=20)
+    scheduled(full, every=20)
+    assert watch.unheard > 150
+    assert told(watch) == told(full)
+
+
 def test_what_is_unusual_is_heard() -> None:
     def after(number, model):
         if number == 25:

@@ -56,11 +56,11 @@ class Around(Listener):
 
     # ------------------------------------------------------------------ the rest of the protocol
 
-    def scheduled(self, name: str, function: Any, args: Any, kwargs: Any, result: Any, frame: Any) -> None:
+    def scheduled(self, schedule: Any, frame: types.FrameType) -> None:
         initial = frame.f_code.co_name == "_initial_step"
         if initial or not frame.f_code.co_filename.endswith("lr_scheduler.py"):
-            self.protocol.note("scheduler", args[0], 4 if initial else 0, frame)
-            self.facts.schedule(args[0], frame)
+            self.protocol.note("scheduler", schedule, 4 if initial else 0, frame)
+            self.facts.schedule(schedule, frame)
 
     def clipped(self, name: str, function: Any, args: Any, kwargs: Any, result: Any, frame: Any) -> None:
         self.protocol.note("clip", name, 0, frame)

@@ -27,6 +27,10 @@ class Listener:
     """While steps go by alike only backward passes, optimizer steps and what is unusual are told."""
     begun = False
     """Whether, asleep, calls of the step under way have gone by untold."""
+    scheduling = False
+    """Whether a schedule moves on at each of the steps that go by alike."""
+    moved = False
+    """Whether, asleep, it has done so since the last step."""
 
     thread = 0
     """The thread that is watched, once there is one."""
@@ -92,8 +96,8 @@ class Listener:
     def after_step(self, optimizer: Any, frame: types.FrameType) -> None:
         """It has stepped."""
 
-    def scheduled(self, name: str, function: Any, args: Any, kwargs: Any, result: Any, frame: Any) -> None:
-        """The learning-rate schedule ``args[0]`` has moved on."""
+    def scheduled(self, schedule: Any, frame: types.FrameType) -> None:
+        """A learning-rate schedule has moved on."""
 
     def clipped(self, name: str, function: Any, args: Any, kwargs: Any, result: Any, frame: Any) -> None:
         """Gradients have been clipped."""

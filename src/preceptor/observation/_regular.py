@@ -9,7 +9,7 @@ __all__ = ["Regular"]
 _OFTEN = 128  # so many equal steps in all, before one is taken to be equal unheard
 _RUN = 3  # and so many just now, one after the other
 _MOST = 64
-_KINDS = frozenset({"batch", "train", "zero_grad", "forward", "loss", "backward", "clip", "step"})
+_KINDS = frozenset({"batch", "train", "zero_grad", "forward", "loss", "backward", "clip", "step", "scheduler"})
 
 
 class Regular:

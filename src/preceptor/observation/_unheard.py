@@ -49,7 +49,9 @@ class Unheard(Evaluating):
     def wake(self) -> None:
         """Hear every call again."""
         if self.asleep:
-            self.asleep, self._partial, self.begun = False, self.begun, False
+            self._moved_on()
+            self.asleep, self._partial = False, self.begun or self.moved
+            self.begun = self.moved = False
             self.steps.backward += len(self.losses)
             self._recent[self._index] = self.steps.train - 1
             self.clock.restart()
@@ -60,25 +62,33 @@ class Unheard(Evaluating):
         idle = looks.look is None and looks.evaluation is None and looks.kept is None
         idle = idle and not self._fresh and not self._closures
         if idle and self.hand is None and len(self._recent) == 1 and not self.passes.open:
-            self.asleep, self.begun = True, False
+            self.asleep, self.begun, self.moved = True, False, False
             self._times = self.clock.read()
             self._alone, self._index = self.names.optimizers[id(optimizer)]
             self._phase = _phase(self._index)
             self._rate = optimizer.param_groups[0].get("lr")
             loaders = [known.loader for known in self._loaders.values() if known.label == self._loader]
             self._from = loaders[-1] if loaders else _nothing
-            self.protocol.usual = tuple(self._regular.known)
+            self.protocol.usual = usual = tuple(self._regular.known)
+            self.scheduling = any(self.protocol.event(number).kind == "scheduler" for number in usual)
+
+    def _moved_on(self) -> None:
+        """What is told next comes after the schedule has moved on."""
+        if self.moved:
+            self.protocol.lead("scheduler")
 
     def loader_begins(self, loader: Any, iterator: Any, frame: Any) -> None:
         """An epoch over the same loader is nothing to wake for."""
         if self.asleep and (self.begun or self._from() is not loader):
             self.wake()
+        self._moved_on()
         super().loader_begins(loader, iterator, frame)
 
     def loader_ended(self, iterator: Any, frame: Any) -> None:
         known = self._loaders.get(id(iterator))
         if self.asleep and (self.begun or known is None or known.loader() is not self._from()):
             self.wake()
+        self._moved_on()
         super().loader_ended(iterator, frame)
 
     # ------------------------------------------------------------------ steps that go by
@@ -89,7 +99,7 @@ class Unheard(Evaluating):
             return False
         step = self.steps.train
         self.steps.train = step + 1
-        self.begun = False
+        self.begun = self.moved = False
         losses = self.losses
         self.steps.backward += len(losses)
         if len(losses) == 1:

@@ -115,7 +115,7 @@ class Attachment:
         self._after(Optimizer, "__init__", "built", "")
         self._hook_steps()
         for scheduler in _schedulers():
-            self._after(scheduler, "step", "scheduled", "")
+            self._wrap(scheduler, "step", functools.partial(_schedule, tell))
         for owner in (torch.nn.utils, torch.nn.utils.clip_grad):
             for name in ("clip_grad_norm_", "clip_grad_value_"):
                 self._after(owner, name, "clipped", name, often=True)
@@ -234,6 +234,25 @@ def _schedulers() -> list[type]:
     """Return the classes of torch's schedules that define a step of their own."""
     found = [value for value in vars(lr_scheduler).values() if isinstance(value, type)]
     return [kind for kind in dict.fromkeys(found) if "step" in vars(kind) and hasattr(kind, "state_dict")]
+
+
+def _schedule(tell: Listener, original: Any) -> Any:
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        if is_compiling():
+            return result
+        try:
+            if tell.asleep and tell.scheduling and get_ident() == tell.thread:
+                tell.moved = True
+            elif tell.mine():
+                if tell.asleep:
+                    tell.wake()
+                tell.scheduled(self, _frame(1))
+        except Exception as error:  # noqa: BLE001
+            tell.complain("scheduled", error)
+        return result
+
+    return step
 
 
 def _module_call(tell: Listener, original: Any) -> Any:

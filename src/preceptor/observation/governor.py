@@ -7,7 +7,7 @@ import time
 
 __all__ = ["BUDGETS", "Governor"]
 
-BUDGETS = {"economy": 0.002, "standard": 0.015, "full": math.inf}
+BUDGETS = {"economy": 0.001, "standard": 0.015, "full": math.inf}
 _CADENCES = {"economy": 20, "standard": 10, "full": 1}
 _EARLY = frozenset((0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89))
 _LAST_EARLY = max(_EARLY)

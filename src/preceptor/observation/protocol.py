@@ -6,6 +6,7 @@ import types
 import weakref
 from array import array
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from preceptor.observation._sites import line_of, user_frame, user_frame_above
@@ -144,8 +145,17 @@ class Protocol:
 
     def complete(self) -> None:
         """Let the phrase under way, of which only a part was heard, have all events of the usual one."""
-        others = [number for number in self.phrase() if number not in self.usual]
-        self._buffer[self._begin :] = [*others, *self.usual]
+        heard = self.phrase()
+        lead = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(heard, self.usual, strict=False)))
+        others = [number for number in heard if number not in self.usual]
+        self._buffer[self._begin :] = [*self.usual[:lead], *others, *self.usual[lead:]]
+
+    def lead(self, kind: str) -> None:
+        """Let the phrase under way, of which nothing was heard, begin with the usual events of a kind."""
+        if self.repeats:
+            self._unroll()
+        if not self.phrase():
+            self._buffer += takewhile(lambda number: self.event(number).kind == kind, self.usual)
 
     def _unroll(self) -> None:
         """Add the phrases that were counted alone; what was heard before them is part of the first."""

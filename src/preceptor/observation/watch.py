@@ -38,7 +38,7 @@ class Watch:
 
     Arguments:
         level: "economy" (losses, protocol, norms now and then), "standard", or "full" (look at every step).
-        budget: share of the program's time that looking may take; default: 0.002, 0.015, unbounded by level.
+        budget: share of the program's time that looking may take; default: 0.001, 0.015, unbounded by level.
         memory: bytes that record and graphs may take together.
         trials: whether to keep steps with their batches, up to half of ``memory`` more, to try remedies on.
 
