@@ -22,7 +22,8 @@ def every(*kinds: str, trait: str | None = None) -> pytest.MarkDecorator:
 
 def build(e: Entry, **options: Any) -> nn.Module:
     torch.manual_seed(1)
-    return e.build(*copy.deepcopy(e.traits.get("arguments", ())), **options)
+    arguments = e.traits.get("arguments", ())
+    return e.build(*(arguments() if callable(arguments) else copy.deepcopy(arguments)), **options)
 
 
 def inputs(e: Entry, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:
@@ -151,6 +152,8 @@ def test_regularizer_s_state_can_be_put_into_another(e: Entry):
     if e.needs:
         return
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    if e.name in ("teacher-forcing", "scheduled-sampling"):
+        model.forcing = 1.0
     if e.name == "stochastic-depth":
         model = nn.Sequential(entry("residual-connection").build(nn.Linear(3, 3)))
     a, b = (e.build().attach(model) for _ in range(2))

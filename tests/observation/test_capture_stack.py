@@ -219,9 +219,12 @@ def test_errors_at_the_ends_stay_ours(method: str, monkeypatch: pytest.MonkeyPat
 
 def test_the_time_of_the_recording_is_within_the_time_of_the_step() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
-    began = time.perf_counter()
-    with capture() as captured:
-        model(torch.ones(3, 4)).sum().backward()
-    taken = time.perf_counter() - began
-    assert 0 < captured.seconds < taken
-    assert captured.seconds > 0.2 * taken
+    shares = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with capture() as captured:
+            model(torch.ones(3, 4)).sum().backward()
+        taken = time.perf_counter() - began
+        assert 0 < captured.seconds < taken
+        shares.append(captured.seconds / taken)
+    assert max(shares) > 0.2  # of what is not recording a busy machine may make any length

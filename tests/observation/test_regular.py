@@ -136,6 +136,45 @@ def test_a_schedule_that_moves_on_now_and_then_is_heard() -> None:
     assert told(watch) == told(full)
 
 
+def adversaries(watch: Watch, *, critics: int = 1, odd: int | None = None) -> list[float]:
+    """Train two networks by turns, one of them several times a turn; at the step ``odd`` it is left out."""
+    torch.manual_seed(0)
+    maker, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    making = torch.optim.Adam(maker.parameters(), lr=1e-3)
+    judging = torch.optim.Adam(critic.parameters(), lr=2e-3)
+    criterion, losses = nn.BCEWithLogitsLoss(), []
+    with watch:
+        for step in range(260):
+            real, false = torch.ones(8, 1), torch.zeros(8, 1)
+            for _ in range(critics if step != odd else 0):
+                judging.zero_grad()
+                loss = criterion(critic(X[:8]), real)
+                loss = loss + criterion(critic(maker(torch.randn(8, 3)).detach()), false)
+                loss.backward()
+                judging.step()
+                losses.append(loss.item())
+            making.zero_grad()
+            loss = criterion(critic(maker(torch.randn(8, 3))), real)
+            loss.backward()
+            making.step()
+            losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize(("critics", "odd"), [(1, None), (1, 200), (3, None), (3, 200)])
+def test_optimizers_that_take_turns_go_by_together(critics, odd) -> None:
+    watch, full = Dozing(), Watch("full")
+    losses, heard = adversaries(watch, critics=critics, odd=odd), adversaries(full, critics=critics, odd=odd)
+    assert losses == heard
+    assert watch.unheard > 60
+    assert watch.steps == full.steps
+    for phase in ("train", "train:1"):
+        mine, theirs = (w.record.signal("loss", phase=phase) for w in (watch, full))
+        assert list(mine.steps) == list(theirs.steps)
+        assert list(mine.values) == list(theirs.values)
+    assert told(watch) == told(full)
+
+
 def test_what_is_unusual_is_heard() -> None:
     def after(number, model):
         if number == 25:

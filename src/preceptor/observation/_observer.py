@@ -320,7 +320,7 @@ class Observer(Unheard):
         if self._partial:
             self.protocol.complete()
             self._partial = False
-        regular = self._regular.ended()
+        regular = self._regular.ended(index)
         self.protocol.end_phrase()
         self._recent[index] = step
         if looks.look is not None and getattr(optimizer, "looked_at", True) and looks.after_step(optimizer):
@@ -328,7 +328,7 @@ class Observer(Unheard):
         if (step + 1 >= self.governor.next or looks.kept is not None) and optimizer is not self.hand:
             looks.begin(step + 1, self._active(step))
         if regular:
-            self._maybe_asleep(optimizer)
+            self._maybe_asleep()
 
     def _active(self, step: int) -> int:
         """Return how many optimizers have stepped lately."""

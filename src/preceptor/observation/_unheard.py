@@ -19,6 +19,16 @@ __all__ = ["Unheard"]
 _SUSPICIONS = 3
 
 
+class _Expected:
+    """A step that is expected: of which optimizer, and its learning rate when it stepped last."""
+
+    __slots__ = ("alone", "index", "phase", "rate")
+
+    def __init__(self, alone: Callable[[], Any], index: int) -> None:
+        self.alone, self.index, self.phase = alone, index, _phase(index)
+        self.rate = alone().param_groups[0].get("lr")
+
+
 class Unheard(Evaluating):
     """Falls asleep while steps are equal, counts them, and wakes for whatever is not.
 
@@ -36,8 +46,8 @@ class Unheard(Evaluating):
         self._rates: dict[tuple[int, int], Any] = {}
         self._regular = Regular(protocol)
         self._partial = False  # of the step under way not all calls were heard
-        self._alone: Callable[[], Any]  # the one optimizer that steps, asleep
-        self._index, self._phase, self._rate = 0, "train", 0.0  # of it
+        self._turn: list[_Expected] = []  # asleep, of the optimizers that step, which then begin again
+        self._at = 0  # in that turn
         self._from: Callable[[], Any]  # the loader that its batches come from
         self._times: dict[str, float] | None = None  # where the time of a step went, before falling asleep
         self._step_started = 0.0
@@ -53,24 +63,27 @@ class Unheard(Evaluating):
             self.asleep, self._partial = False, self.begun or self.moved
             self.begun = self.moved = False
             self.steps.backward += len(self.losses)
-            self._recent[self._index] = self.steps.train - 1
+            for expected in self._turn:
+                self._recent[expected.index] = self.steps.train - 1
             self.clock.restart()
             self._step_started = time.perf_counter()
 
-    def _maybe_asleep(self, optimizer: Any) -> None:
+    def _maybe_asleep(self) -> None:
         looks = self.looks
         idle = looks.look is None and looks.evaluation is None and looks.kept is None
         idle = idle and not self._fresh and not self._closures
-        if idle and self.hand is None and len(self._recent) == 1 and not self.passes.open:
+        cycle = self._regular.cycle
+        known = {index: alone for alone, index in self.names.optimizers.values() if alone() is not None}
+        idle = idle and {index for index, _ in cycle} == self._recent.keys() <= known.keys()
+        if idle and self.hand is None and not self.passes.open:
             self.asleep, self.begun, self.moved = True, False, False
             self._times = self.clock.read()
-            self._alone, self._index = self.names.optimizers[id(optimizer)]
-            self._phase = _phase(self._index)
-            self._rate = optimizer.param_groups[0].get("lr")
+            self._turn, self._at = [_Expected(known[index], index) for index, _ in cycle], 0
             loaders = [known.loader for known in self._loaders.values() if known.label == self._loader]
             self._from = loaders[-1] if loaders else _nothing
-            self.protocol.usual = usual = tuple(self._regular.known)
-            self.scheduling = any(self.protocol.event(number).kind == "scheduler" for number in usual)
+            self.protocol.expect(tuple(calls for _, calls in cycle))
+            numbers = {number for _, calls in cycle for number in calls}
+            self.scheduling = any(self.protocol.event(number).kind == "scheduler" for number in numbers)
 
     def _moved_on(self) -> None:
         """What is told next comes after the schedule has moved on."""
@@ -94,9 +107,14 @@ class Unheard(Evaluating):
     # ------------------------------------------------------------------ steps that go by
 
     def goes_by(self, optimizer: Any) -> bool:
-        if self._alone() is not optimizer:
+        expected = self._turn[self._at]
+        if expected.alone() is not optimizer:
+            places = [place for place, one in enumerate(self._turn) if one.alone() is optimizer]
+            if places:
+                self.protocol.skip(places[0] - self._at)
             self.wake()
             return False
+        self._at = (self._at + 1) % len(self._turn)
         step = self.steps.train
         self.steps.train = step + 1
         self.begun = self.moved = False
@@ -104,18 +122,18 @@ class Unheard(Evaluating):
         self.steps.backward += len(losses)
         if len(losses) == 1:
             loss = losses.pop()
-            self.numbers.waiting.append(("loss", step, loss, self._phase))
+            self.numbers.waiting.append(("loss", step, loss, expected.phase))
             if type(loss) is float and loss - loss != 0.0:
                 self._suspect(step)
         elif losses:
-            self._note_loss(step, self._index)
+            self._note_loss(step, expected.index)
         for group in optimizer.param_groups:
-            if group.get("lr") is not self._rate:
-                self._rate = group.get("lr")
-                self._rates_of(optimizer, self._index, step)
+            if group.get("lr") is not expected.rate:
+                expected.rate = group.get("lr")
+                self._rates_of(optimizer, expected.index, step)
         self.protocol.repeats += 1
         if step + 1 >= self.governor.next:
-            self.looks.begin(step + 1, 1)
+            self.looks.begin(step + 1, len(self._recent))
             if self.looks.look is not None:
                 self.wake()
         return True

@@ -111,9 +111,10 @@ class Protocol:
         self._counts: dict[str, int] = {}
         self._buffer: list[int] = []
         self._begin = 0  # of the phrase under way
-        self.usual: tuple[int, ...] = ()
+        self._cycle: tuple[tuple[int, ...], ...] = ((),)
+        self._place = 0  # in the cycle, of the first phrase that is not yet added
         self.repeats = 0
-        """How many more phrases like ``usual`` there have been, not yet added."""
+        """How many more phrases of the cycle there have been, not yet added."""
         self._phrases: dict[tuple[int, ...], int] = {(): 0}
         self._order, self._repeats = array("i"), array("q")
 
@@ -143,10 +144,26 @@ class Protocol:
         """Return the numbers of the events since the last phrase ended."""
         return self._buffer[self._begin :]
 
+    def expect(self, cycle: tuple[tuple[int, ...], ...]) -> None:
+        """Let phrases that are counted alone be these, in turn, as numbers of events."""
+        self._cycle, self._place = cycle, 0
+
+    def skip(self, phrases: int) -> None:
+        """Let the phrase under way be another one of the cycle: so many further on, or back."""
+        if self.repeats:
+            self._unroll()
+        self._place = (self._place + phrases) % len(self._cycle)
+
+    @property
+    def usual(self) -> tuple[int, ...]:
+        """The phrase under way, as the cycle has it."""
+        return self._cycle[(self._place + self.repeats) % len(self._cycle)]
+
     def complete(self) -> None:
         """Let the phrase under way, of which only a part was heard, have all events of the usual one."""
         heard = self.phrase()
-        lead = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(heard, self.usual, strict=False)))
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(heard, self.usual, strict=False))
+        lead = len(list(same))
         others = [number for number in heard if number not in self.usual]
         self._buffer[self._begin :] = [*self.usual[:lead], *others, *self.usual[lead:]]
 
@@ -163,8 +180,12 @@ class Protocol:
         self.complete()
         self.end_phrase()
         self._settle()
-        if repeats > 1:
+        if len(self._cycle) == 1 and repeats > 1:
             self._close(self.usual, repeats - 1)
+        elif len(self._cycle) > 1:
+            for place in range(self._place + 1, self._place + repeats):
+                self._close(self._cycle[place % len(self._cycle)])
+            self._place = (self._place + repeats) % len(self._cycle)
 
     def _settle(self) -> None:
         """Sort the events that have come since into phrases."""

@@ -187,6 +187,9 @@ def ours() -> dict[str, Any]:
 
 
 def test_our_own_trainer() -> None:
+    import sklearn.preprocessing  # brings rich, which draws from Python's generator when it is imported
+
+    assert sklearn
     watch, made = twice(ours)
     assert watch.steps.train == len(losses_of(watch)) > 2
     assert watch.steps.epochs >= 0

@@ -32,7 +32,7 @@ __all__ = ["AuxiliaryHead", "auxiliary_outputs"]
     >>> [(weight, tuple(output.shape)) for weight, output in auxiliary_outputs(model)]
     [(0.3, (2, 3))]
     """,
-    traits={"arguments": (nn.Linear(3, 2),), "takes": (2, 3), "gives": (2, 3)},
+    traits={"arguments": lambda: (nn.Linear(3, 2),), "takes": (2, 3), "gives": (2, 3)},
 )
 class AuxiliaryHead(nn.Module):
     """Auxiliary head: a second way to the loss, on which gradients reach early layers sooner."""

@@ -27,7 +27,7 @@ __all__ = ["Concatenation", "Residual"]
     differs="torchvision's StochasticDepth divides by survival in training, so that nothing is scaled at "
     "test",
     example=">>> get('residual-connection', torch.nn.Tanh())(torch.zeros(2))\ntensor([0., 0.])",
-    traits={"arguments": (nn.Linear(3, 3),), "takes": (2, 3), "gives": (2, 3)},
+    traits={"arguments": lambda: (nn.Linear(3, 3),), "takes": (2, 3), "gives": (2, 3)},
 )
 class Residual(nn.Module):
     """Residual connection: a branch is added to what goes past it."""
@@ -74,7 +74,7 @@ class Residual(nn.Module):
     source="Ronneberger, Fischer and Brox, U-Net, 2015; Huang et al., DenseNet, 2017",
     example=">>> get('concatenating-skip', torch.nn.Conv2d(3, 8, 3))(torch.zeros(1, 3, 9, 9)).shape\n"
     "torch.Size([1, 11, 7, 7])",
-    traits={"arguments": (nn.Conv2d(2, 3, 3),), "takes": (2, 2, 6, 6), "gives": (2, 5, 4, 4)},
+    traits={"arguments": lambda: (nn.Conv2d(2, 3, 3),), "takes": (2, 2, 6, 6), "gives": (2, 5, 4, 4)},
 )
 class Concatenation(nn.Module):
     """Concatenating skip: the input's channels are kept beside the branch's."""

@@ -36,7 +36,7 @@ def _layer(owner: str, layer: nn.Module) -> nn.Module:
     source="Salimans and Kingma, Weight Normalization, 2016",
     example=">>> layer = get('weight-norm', torch.nn.Linear(4, 3))\n"
     ">>> layer.parametrizations.weight.original0.shape\ntorch.Size([3, 1])",
-    traits={"arguments": (nn.Linear(4, 3),), "takes": (2, 4), "gives": (2, 3)},
+    traits={"arguments": lambda: (nn.Linear(4, 3),), "takes": (2, 4), "gives": (2, 3)},
 )
 def weight_norm(layer: nn.Module) -> nn.Module:
     """Weight normalisation: length and direction of each unit's weights are learned apart."""
@@ -55,7 +55,7 @@ def weight_norm(layer: nn.Module) -> nn.Module:
     source="Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018",
     example=">>> layer = get('spectral-norm', torch.nn.Linear(3, 3), iterations=20)\n"
     ">>> round(torch.linalg.matrix_norm(layer.weight, 2).item(), 2)\n1.0",
-    traits={"arguments": (nn.Linear(4, 3),), "takes": (2, 4), "gives": (2, 3), "stateful": True},
+    traits={"arguments": lambda: (nn.Linear(4, 3),), "takes": (2, 4), "gives": (2, 3), "stateful": True},
 )
 def spectral_norm(layer: nn.Module, iterations: int = 1) -> nn.Module:
     """Spectral normalisation: the weight matrix stretches nothing by more than one."""
