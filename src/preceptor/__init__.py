@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor import catalogue, errors
-    from preceptor.run import Evaluation, Run, Watch, diagnose, load, summary, train, watch
+    from preceptor.run import (
+        Evaluation,
+        Population,
+        Run,
+        Watch,
+        audit,
+        check,
+        diagnose,
+        drop_test,
+        load,
+        lr_test,
+        summary,
+        train,
+        train_population,
+        watch,
+    )
+    from preceptor.search import cross_validate, tune
     from preceptor.training import Callback, Experiment, History
 
 __all__ = [
@@ -18,14 +34,22 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "History",
+    "Population",
     "Run",
     "Watch",
+    "audit",
     "catalogue",
+    "check",
+    "cross_validate",
     "diagnose",
+    "drop_test",
     "errors",
     "load",
+    "lr_test",
     "summary",
     "train",
+    "train_population",
+    "tune",
     "watch",
 ]
 
@@ -34,12 +58,20 @@ _HOMES = {
     "Evaluation": "run",
     "Experiment": "training",
     "History": "training",
+    "Population": "run",
     "Run": "run",
     "Watch": "run",
+    "audit": "run",
+    "check": "run",
+    "cross_validate": "search",
     "diagnose": "run",
+    "drop_test": "run",
     "load": "run",
+    "lr_test": "run",
     "summary": "run",
     "train": "run",
+    "train_population": "run",
+    "tune": "search",
     "watch": "run",
 }
 

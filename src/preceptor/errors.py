@@ -15,6 +15,7 @@ __all__ = [
     "ModelError",
     "OutOfMemory",
     "PreceptorError",
+    "ProcessFailed",
     "StorageError",
     "UnknownName",
     "import_extra",
@@ -37,6 +38,8 @@ class PreceptorError(Exception):
           expected  an integer ≥ 1
           received  0
     """
+
+    told = False  # whether another process of the same training has said it
 
     def __init__(
         self,
@@ -93,6 +96,10 @@ class CheckpointError(PreceptorError):
 
 class OutOfMemory(PreceptorError, MemoryError):
     """The machine or device ran out of memory."""
+
+
+class ProcessFailed(PreceptorError, RuntimeError):
+    """Another process of the same training failed, and this one cannot go on without it."""
 
 
 def nearest(name: str, choices: Iterable[str], n: int = 2) -> list[str]:

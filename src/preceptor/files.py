@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from preceptor.errors import DataError, StorageError
 
-__all__ = ["atomic", "open_text", "write_json", "write_text"]
+__all__ = ["atomic", "open_text", "strict", "write_json", "write_text"]
 
 _INTACT = ", then resume or try again: what stood there before is intact"
 _HINTS = {
@@ -134,12 +134,13 @@ def write_json(path: Path, value: Any) -> None:
         >>> json.loads(target.read_text())
         {'loss': None, 'steps': [1, 2]}
     """
-    write_text(path, json.dumps(_strict(value), indent=1, default=str) + "\n")
+    write_text(path, json.dumps(strict(value), indent=1, default=str) + "\n")
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """Return nested values as JSON can hold them: NaN and infinities become None."""
     if isinstance(value, dict):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -36,6 +36,9 @@ def pair(e: Entry, dtype: torch.dtype = torch.float32, device: str = "cpu") -> t
         "categories": lambda: torch.randint(SIZES["K"], target),
         "binary": lambda: torch.randint(2, target).to(dtype),
         "numbers": lambda: torch.randn(target, dtype=dtype),
+        "densities": lambda: torch.zeros(target, dtype=dtype),
+        "texts": lambda: torch.randint(SIZES["K"] - 1, (target[0], 1)),
+        "tags": lambda: torch.randint(SIZES["K"], target),
     }
     return z.to(device), kinds[e.traits["targets"]]().to(device)
 

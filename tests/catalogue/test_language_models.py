@@ -179,11 +179,13 @@ def test_perplexity_of_a_uniform_model_is_the_size_of_the_vocabulary():
     model = get("add-k", [0, 1, 2, 3], SIZE, order=1)
     assert model.perplexity([3, 1, 1]) == pytest.approx(SIZE)
     assert get("perplexity", [-math.log(7)] * 3, kind="language-model") == pytest.approx(7)
-    assert get("bits-per-character", model.log_probabilities([0, 1]), characters=1) == pytest.approx(4)
+    assert get(
+        "bits-per-character", model.log_probabilities([0, 1]), kind="language-model", characters=1
+    ) == pytest.approx(4)
     assert get("n-gram", [0, 1], SIZE, order=1).perplexity([2]) == math.inf
     for wrong in ([], [[-1.0]], [0.5], [float("nan")]):
         with pytest.raises(DataError):
-            get("bits-per-character", wrong)
+            get("bits-per-character", wrong, kind="language-model")
 
 
 def test_sentence_probability_is_the_product_of_its_words():

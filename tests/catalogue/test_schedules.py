@@ -57,7 +57,7 @@ CLOSED = {
 
 
 def test_every_schedule_of_the_step_has_a_closed_form():
-    assert {*CLOSED, "plateau"} == {e.name for e in find(kind="schedule")}
+    assert {*CLOSED, "controller", "plateau"} == {e.name for e in find(kind="schedule")}
 
 
 @pytest.mark.parametrize("name", CLOSED)

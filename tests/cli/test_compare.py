@@ -37,7 +37,8 @@ def test_settings_and_results(cli: Cli) -> None:
         assert shown["val_loss"][i] == f"{best['val_loss']:.4f}"
         assert shown["test_accuracy"][i] == f"{run.ledger[-1]['metrics']['accuracy']:.4f}"
     assert shown["test_looks"] == ["1", "1"]
-    assert results[-1] == f"note: {len(found)} settings differ: which one made the difference cannot be told"
+    assert results[-2].startswith("note: one seed of a run")
+    assert results[-1] == "note: 3 settings differ: which one made the difference cannot be told"
 
 
 def test_the_same_settings(cli: Cli) -> None:
@@ -94,3 +95,44 @@ def test_the_best_epoch_is_the_one_whose_weights_were_kept(cli: Cli, tmp_path: P
     assert run.evaluate("val").loss == pytest.approx(run.history[best - 1, "val_loss"], rel=1e-6)
     shown = {line.split()[0]: line.split()[1:] for line in cli("compare", "a", "a").lines if line}
     assert shown["epoch"] == [str(best)] * 2
+
+
+def seeds(cli: Cli, name: str, *options: object) -> list[str]:
+    for seed in range(3):
+        cli("train", "iris", "--epochs", 12, "--seed", seed, "--no-test", "--out", f"{name}{seed}", *options)
+    return [f"{name}{seed}" for seed in range(3)]
+
+
+@pytest.mark.slow
+def test_seeds_make_an_interval(cli: Cli) -> None:
+    a, b = seeds(cli, "a", "--lr", 0.0003), seeds(cli, "b", "--lr", 0.03)
+    done = cli("compare", *a, *b)
+    assert done.code == 0, done.err
+    assert "note" not in done.out
+    (head,) = [line for line in done.lines if line.startswith("mean ± deviation")]
+    assert head.split()[-4:] == ["a0", "(3)", "b0", "(3)"]
+    (told,) = [line for line in done.lines if line.startswith("b0 beside a0: val_loss")]
+    assert "3 pairs of seeds" in told
+    assert told.endswith("more than the noise of seeds")
+    assert "within the noise" not in told
+
+
+@pytest.mark.slow
+def test_the_same_training_is_within_the_noise(cli: Cli) -> None:
+    a = seeds(cli, "a")
+    for seed in range(3, 6):
+        cli(
+            "train",
+            "iris",
+            "--epochs",
+            12,
+            "--seed",
+            seed,
+            "--no-test",
+            "--out",
+            f"b{seed}",
+            "--set=data.crop=none",
+        )
+    done = cli("compare", *a, "b3", "b4", "b5")
+    (head,) = [line for line in done.lines if line.startswith("mean ± deviation")]
+    assert head.split()[-2:] == ["a0", "(6)"], "one group: nothing but seeds differs"

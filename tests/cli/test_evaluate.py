@@ -24,7 +24,7 @@ VALUES = [
 def test_the_lines_and_the_ledger(cli: Cli, tmp_path: Path) -> None:
     cli("train", "iris", "--epochs", 3)
     for look, name in ((2, "second"), (3, "third"), (4, "4th")):
-        done = cli("evaluate", "runs/iris-1")
+        done = cli("evaluate", "runs/iris-1", "--again", f"for the {name} time")
         assert (done.code, done.err) == (0, "")
         first, warning, *values = done.lines
         assert re.fullmatch(
@@ -38,6 +38,18 @@ def test_the_lines_and_the_ledger(cli: Cli, tmp_path: Path) -> None:
         ledger = json.loads((tmp_path / "runs/iris-1/manifest.json").read_text())["ledger"]
         assert [entry["look"] for entry in ledger] == list(range(1, look + 1))
         assert {json.dumps(entry["metrics"]) for entry in ledger} == {json.dumps(ledger[0]["metrics"])}
+        assert ledger[-1]["reason"] == f"for the {name} time"
+
+
+def test_another_look_needs_a_reason(cli: Cli) -> None:
+    cli("train", "iris", "--epochs", 2)
+    done = cli("evaluate", "runs/iris-1")
+    assert done.code == 2
+    assert "the test set has been looked at already" in done.err
+    assert '--again "REASON"' in done.err
+    assert len(preceptor.load("runs/iris-1").ledger) == 1
+    assert "a few words" in cli("evaluate", "runs/iris-1", "--again", " ").err
+    assert cli("evaluate", "runs/iris-1", "--on", "val").code == 0
 
 
 @pytest.mark.parametrize(("part", "n"), [("train", 104), ("val", 23)])
@@ -63,9 +75,10 @@ def test_new_data(cli: Cli, flowers: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert done.lines[0].startswith("new.csv  accuracy ")
     assert done.lines[0].endswith("n = 7)")
+    assert done.lines[1].strip() == "4 of these examples were trained on: that is no test"
     predicted = [line.split(",")[1] for line in cli("predict", "run", "new.csv").lines[1:]]
     right = np.mean([p == row.split(",")[-1] for p, row in zip(predicted, rows[:7], strict=True)])
-    assert float(done.lines[2].split()[1]) == pytest.approx(right, abs=5e-5)
+    assert float(done.lines[3].split()[1]) == pytest.approx(right, abs=5e-5)
     assert len(preceptor.load("run").ledger) == 1
 
 

@@ -40,7 +40,7 @@ def run(*arguments: object) -> str:
 
 def test_the_report_shows_overlays_and_scores_of_each_class(folder: Path):
     page = (folder / "run" / "report.html").read_text(encoding="utf-8")
-    assert "Measures of each class of pixels" in page
+    assert "Measures of each class" in page
     assert "Worst and best segmentations" in page
     assert "difference" in page
     assert "<b>ground</b>" not in page

@@ -57,11 +57,13 @@ def test_the_folder(cli: Cli, tmp_path: Path) -> None:
     assert {"record/observed.json", "record/record.json"} < seen
     found -= seen
     assert found == {
+        "audit.json",
         "experiment.toml",
         "findings.json",
         "history.csv",
         "manifest.json",
         "preprocessing.json",
+        "reference.safetensors",
         "report.html",
         "state/checkpoint.safetensors",
         "weights/best.safetensors",

@@ -145,7 +145,7 @@ def test_inputs_are_targets_of_themselves():
 def _table() -> object:
     import pandas as pd
 
-    return pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "y": ["u", "v", "u", "v"]})
+    return pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": ["p", "q", "q", "p"], "y": ["u", "v", "u", "v"]})
 
 
 def test_new_images_may_have_any_size():

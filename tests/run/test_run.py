@@ -153,7 +153,7 @@ def ledger(path: Path) -> list[dict[str, Any]]:
 def test_every_look_at_the_test_set_is_counted(points: Points, tmp_path: Path) -> None:
     run = preceptor.train("mlp", "iris", epochs=5, **folder(tmp_path))
     assert ledger(tmp_path / "run") == []
-    first, second = run.test(), run.evaluate("test")
+    first, second = run.test(), run.evaluate("test", again="a test of the ledger")
     assert (first.looks, second.looks) == (1, 2)
     assert "first look at the test set" in str(first)
     assert "no longer tested" not in str(first)
@@ -162,8 +162,8 @@ def test_every_look_at_the_test_set_is_counted(points: Points, tmp_path: Path) -
         == "what is chosen after looking at the test set is no longer tested by it"
     )
     loaded = preceptor.load(tmp_path / "run")
-    assert loaded.test().looks == 3
-    assert preceptor.load(tmp_path / "run").test().looks == 4
+    assert loaded.test(again="loaded").looks == 3
+    assert preceptor.load(tmp_path / "run").test(again="loaded anew").looks == 4
     assert [entry["look"] for entry in ledger(tmp_path / "run")] == [1, 2, 3, 4]
     assert {(entry["n"], entry["metrics"]["accuracy"]) for entry in ledger(tmp_path / "run")} == {
         (23, first.metrics["accuracy"])
@@ -175,16 +175,16 @@ def test_every_look_at_the_test_set_is_counted(points: Points, tmp_path: Path) -
 
 def test_looks_are_counted_without_a_folder_too(points: Points) -> None:
     run = preceptor.train("mlp", "iris", **QUICK)
-    assert [run.test().looks for _ in range(3)] == [1, 2, 3]
-    assert "3rd" not in str(run.test())
-    assert "5th look" in str(run.test())
+    assert [run.test(again="to count").looks for _ in range(3)] == [1, 2, 3]
+    assert "3rd" not in str(run.test(again="to read it"))
+    assert "5th look" in str(run.test(again="to read it"))
 
 
 def test_looks_survive_a_resume(tmp_path: Path) -> None:
     run = preceptor.train("mlp", "iris", epochs=2, **folder(tmp_path))
     run.test()
     again = preceptor.train(resume=tmp_path / "run", epochs=3)
-    assert again.test().looks == 2
+    assert again.test(again="trained for longer").looks == 2
 
 
 def test_the_report(tmp_path: Path) -> None:

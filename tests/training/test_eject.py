@@ -90,7 +90,11 @@ class TestBlocks:
         check(optimizer={"name": "rmsprop", "alpha": 0.5, "momentum": 0.5, "centered": True})
         check(optimizer={"name": "l-bfgs", "max_iter": 3, "line_search_fn": "none"}, batch_size=None)
 
-    @pytest.mark.parametrize("name", names("schedule"))
+    def test_a_controller_has_no_plain_form(self) -> None:
+        with pytest.raises(ConfigError, match="schedule Controller"):
+            ejected("linear", "iris", schedule="controller", epochs=1)
+
+    @pytest.mark.parametrize("name", [name for name in names("schedule") if name != "controller"])
     def test_every_schedule(self, check: Callable[..., str], name: str) -> None:
         check(optimizer="momentum", schedule=name, epochs=12)
 

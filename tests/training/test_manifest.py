@@ -80,7 +80,7 @@ def test_a_run_records_all_of_it_and_every_look_at_the_test_set(tmp_path: Path) 
     assert facts["ledger"] == []
     assert {"created", "command", "git", "versions", "data", "split", "timing", "best_epoch"} <= facts.keys()
     first = run.test()
-    again = preceptor.load(tmp_path / "a").test()
+    again = preceptor.load(tmp_path / "a").test(again="to see that it is counted")
     assert (first.looks, again.looks) == (1, 2)
     assert first.metrics == again.metrics
     ledger = RunFolder(tmp_path / "a").manifest["ledger"]
@@ -88,3 +88,4 @@ def test_a_run_records_all_of_it_and_every_look_at_the_test_set(tmp_path: Path) 
         (1, "test", first.metrics),
         (2, "test", first.metrics),
     ]
+    assert [entry["reason"] for entry in ledger] == [None, "to see that it is counted"]

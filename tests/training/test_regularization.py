@@ -191,7 +191,7 @@ class TestAverages:
                 parameters = state.problem.model.parameters()
                 seen.append(torch.cat([p.detach().flatten() for p in parameters]))
 
-        run = train(["swa"], callbacks=[Keep()], patience=None, settings={"training.restore_best": False})
+        run = train(["polyak"], callbacks=[Keep()], patience=None, settings={"training.restore_best": False})
         torch.testing.assert_close(weights(run), torch.stack(seen).mean(0), atol=1e-5, rtol=1e-4)
         assert run.evaluate("val").loss == pytest.approx(run.history[-1, "val_loss"])
 

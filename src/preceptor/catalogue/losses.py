@@ -57,7 +57,8 @@ def training_loss(name: str) -> Entry:
             metric = None
         if metric is None:
             raise
-        stand_in = "cross-entropy" if metric.traits["targets"] == "categories" else "mse"
+        stand_ins = {"numbers": "mse", "labels": "binary-cross-entropy", "densities": "negative-log-density"}
+        stand_in = stand_ins.get(metric.traits["targets"], "cross-entropy")
         raise ConfigError(
             f"{metric.name!r} is a metric, not a loss: between the points where a decision flips it is "
             f"constant, "

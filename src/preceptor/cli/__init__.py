@@ -10,18 +10,27 @@ from typing import Any, NoReturn
 import typer
 
 from preceptor.cli import (
+    _audit,
     _catalogue,
+    _check,
     _compare,
+    _cross_validate,
     _diagnose,
     _eject,
     _env,
     _evaluate,
+    _generate,
     _look,
+    _lr,
     _neighbours,
     _predict,
+    _processes,
     _run,
+    _sample,
+    _search,
     _summary,
     _train,
+    _translate,
 )
 from preceptor.errors import OutOfMemory, PreceptorError
 
@@ -36,12 +45,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(_train.train)
+app.command("audit")(_audit.audit)
+app.command("check")(_check.check)
 app.command("run", context_settings=_run.SETTINGS)(_run.run)
 app.command("diagnose")(_diagnose.diagnose)
 app.command("evaluate")(_evaluate.evaluate)
 app.command("predict")(_predict.predict)
+app.command("generate")(_generate.generate)
+app.command("sample")(_sample.sample)
+app.command("translate")(_translate.translate)
 app.command("neighbours")(_neighbours.neighbours)
 app.command("compare")(_compare.compare)
+app.command("search")(_search.search)
+app.command("cross-validate")(_cross_validate.cross_validate)
+app.command("lr")(_lr.lr)
 app.command("look")(_look.look)
 app.command("summary")(_summary.summary)
 app.command("eject")(_eject.eject)
@@ -80,6 +97,8 @@ def _shielded(call: Callable[[], Any]) -> Any:
 
 
 def _fail(error: PreceptorError) -> NoReturn:
+    if not _processes.is_told(error):
+        sys.exit(2)
     console = importlib.import_module("rich.console").Console(stderr=True)
     importlib.import_module("preceptor.report.terminal").show_error(error, console)
     sys.exit(2)

@@ -11,7 +11,7 @@ __all__ = ["compare"]
 
 
 def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")]) -> None:
-    """Show which settings of some runs differ, and their results side by side."""
+    """Show which settings of some runs differ, their results, and whether that is more than noise."""
     from preceptor.errors import ConfigError
     from preceptor.report.compare import compare as compare_runs
     from preceptor.report.terminal import table
@@ -27,9 +27,24 @@ def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run fol
     typer.echo("")
     results = [(name, *(_number(v) for v in values)) for name, values in found.metrics.items()]
     typer.echo(table(results, ("at the best epoch", *found.runs)))
+    if any(len(group.seeds) > 1 for group in found.groups):
+        names = list(dict.fromkeys(name for group in found.groups for name in group.metrics))
+        means = [(name, *(_mean(group.metrics.get(name, ())) for group in found.groups)) for name in names]
+        heads = [f"{group.name} ({len(group.seeds)})" for group in found.groups]
+        typer.echo("\n" + table(means, ("mean ± deviation (seeds)", *heads)))
+    for difference in found.differences:
+        typer.echo(str(difference))
     for note in found.notes:
         typer.echo(f"note: {note}")
 
 
 def _number(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def _mean(values: tuple[float, ...]) -> str:
+    from statistics import fmean, stdev
+
+    if not values:
+        return "–"
+    return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")

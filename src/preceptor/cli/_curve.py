@@ -40,10 +40,12 @@ def _loss(entry: Entry) -> _Points:
     import torch
 
     takes, kind = entry.traits.get("takes"), entry.traits["targets"]
+    if kind in ("texts", "tags"):  # of sequences
+        return None
     x = torch.linspace(0.01, 0.99, 99) if takes else torch.linspace(-4, 4, 161)
     if kind == "numbers":
         output, target = x[:, None], torch.zeros(len(x), 1)
-    elif kind == "binary":
+    elif kind in ("binary", "densities"):
         output, target = x, torch.ones(len(x))
     else:
         output = torch.stack([x, 1 - x], 1).log() if takes else torch.stack([x, torch.zeros_like(x)], 1)

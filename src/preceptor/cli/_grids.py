@@ -14,7 +14,7 @@ from preceptor.errors import ConfigError
 from preceptor.files import atomic
 from preceptor.run import Run
 
-__all__ = ["write_grids"]
+__all__ = ["write_arrays", "write_grids"]
 
 
 def write_grids(run: Run, predictions: NDArray[Any], out: Path | None) -> str:
@@ -31,13 +31,21 @@ def write_grids(run: Run, predictions: NDArray[Any], out: Path | None) -> str:
     classes = run.preprocessor.classes if run.preprocessor else ()
     if out is None and classes:
         return _shares(run, predictions)
+    return write_arrays({"mask" if classes else "image": predictions}, out)
+
+
+def write_arrays(arrays: dict[str, Any], out: Path | None) -> str:
+    """Write arrays to an .npz file, and return what is left to be printed: nothing.
+
+    Raises:
+        ConfigError: no file, or one of another kind.
+    """
     if out is None or out.suffix.lower() != ".npz":
         raise ConfigError(
             "predictions of this form belong into an .npz file",
             expected="--out FILE.npz",
             received=f"--out {out}" if out else "no --out",
         )
-    arrays: dict[str, Any] = {"mask" if classes else "image": predictions}
     with atomic(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     return ""

@@ -28,6 +28,7 @@ def predict(
 
     from preceptor.files import write_text
     from preceptor.run import load
+    from preceptor.run._answers import columns as columns_of
     from preceptor.training.own_code import import_model
 
     loaded = load(run, model=import_model(model) if model else None)
@@ -43,7 +44,10 @@ def predict(
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    if loaded.task.name == "classification":
+    if (own := columns_of(loaded, str(data), predictions)) is not None:
+        writer.writerow(["row", *own[0]])
+        writer.writerows([i, *row] for i, row in enumerate(own[1], 1))
+    elif loaded.task.name == "classification":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said already
             sure = loaded.predict_proba(str(data)).max(axis=1)

@@ -22,8 +22,10 @@ def train(
     task: Annotated[
         str | None,
         typer.Option(
-            help="classification, regression, segmentation, denoising, reconstruction or embedding; default: "
-            "by the targets."
+            help="classification, regression, multi-label, segmentation, denoising, reconstruction, "
+            "imputation, anomaly-detection, density-estimation, transcription, tagging, "
+            "language-modelling, translation, "
+            "embedding, clustering, principal-components or reinforcement; default: by the targets."
         ),
     ] = None,
     epochs: Annotated[
@@ -38,6 +40,9 @@ def train(
             metavar="NAME",
             help="Vary the images in training: standard, or a name of the catalogue; repeatable.",
         ),
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(help="What a text falls into: char, word, punctuated or byte-pairs.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -60,6 +65,13 @@ def train(
             "--attend", help="Where something is wrong, try what may help, apply what does, and train again."
         ),
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look first whether it can work; refuse it where it cannot.")
+    ] = False,
+    goal: Annotated[
+        float | None,
+        typer.Option(help="The headline measure that is wanted, such as 0.98; --attend goes on until then."),
+    ] = None,
     origin: Annotated[
         Path | None,
         typer.Option(
@@ -93,11 +105,44 @@ def train(
             help="With --from: make the change that removes that run's finding N, or KIND=VALUE.",
         ),
     ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Train K networks of different seeds, and combine what they predict."),
+    ] = None,
+    bag: Annotated[
+        bool, typer.Option("--bag", help="Each member learns from its own sample, drawn with replacement.")
+    ] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A|B", help="Values that members take in turn; may be repeated."),
+    ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Combine K snapshots of one training under a cyclic learning rate."),
+    ] = None,
+    combine: Annotated[
+        str | None,
+        typer.Option(help="probabilities, outputs, votes, inverse-variance or validation."),
+    ] = None,
+    together: Annotated[
+        bool | None,
+        typer.Option(
+            "--together/--apart", help="Train members in one step, or one after another; default: by size."
+        ),
+    ] = None,
+    average: Annotated[
+        str | None, typer.Option(help="Average the weights over the steps: polyak, ema or swa.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Under torchrun: fully cuts up weights, gradients and moments among them."),
+    ] = None,
     test: Annotated[
         bool, typer.Option("--test/--no-test", help="Measure once on the test set at the end.")
     ] = True,
 ) -> None:
     """Train a network, and write a run folder with its weights, history and report."""
+    from preceptor.cli._members import asked
     from preceptor.cli._training import Request, perform
 
     chosen: dict[str, Any] = {
@@ -114,5 +159,14 @@ def train(
         "freeze": freeze or None,
         "unfreeze": unfreeze or None,
         "layer_lr_decay": layer_lr_decay,
+        "average": average,
+        "check": check or None,
+        "goal": goal,
     }
-    raise typer.Exit(perform(Request(data, chosen, settings or [], out, resume, test, attend, origin, apply)))
+    named = {"text.level": level, "training.shard": shard}
+    given = [*(f"{key}={value}" for key, value in named.items() if value), *(settings or [])]
+    several = asked(
+        members, bag=bag, vary=vary or [], snapshots=snapshots, combine=combine, together=together
+    )
+    request = Request(data, chosen, given, out, resume, test, attend, origin, apply, several)
+    raise typer.Exit(perform(request))

@@ -9,15 +9,22 @@ from typing import Any
 from rich.console import Console
 
 from preceptor.cli._embedding import perform_embedding
+from preceptor.cli._members import goes_on, perform_members
+from preceptor.cli._reinforcement import perform_reinforcement
+from preceptor.cli._structure import perform_structure
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS, as_text, counts
 from preceptor.errors import ConfigError
 from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
-from preceptor.run import Attend, Run, train
+from preceptor.run import Attend, Members, Run, train
 from preceptor.run._apply import repaired
 from preceptor.run._attend import Round, note_origin
 from preceptor.run._embedding import is_embedding
+from preceptor.run._reinforcement import is_reinforcement
+from preceptor.run._structure import is_structure
+from preceptor.tasks import Translation
 from preceptor.training import Callback, Experiment, Problem
+from preceptor.training.distribution import rank
 from preceptor.training.experiment import parse_assignments
 from preceptor.trials.change import Change
 
@@ -39,15 +46,22 @@ class Request:
     attend: bool = False
     origin: Path | None = None
     apply: str | None = None
+    members: Members | None = None
 
 
 def perform(request: Request) -> int:
     """Train as requested, print what happens, and return the exit code."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=rank() > 0)  # the first of several processes speaks
     settings = parse_assignments(request.settings)
     experiment, data, changes = _start(request)
     if is_embedding(request.chosen.get("task"), experiment):
         return perform_embedding(request, experiment, data)
+    if is_structure(request.chosen.get("task"), experiment):
+        return perform_structure(request, experiment, data)
+    if is_reinforcement(request.chosen.get("task"), experiment, request.resume):
+        return perform_reinforcement(request, experiment, data)
+    if request.members is not None or goes_on(request.resume):
+        return perform_members(request, experiment, data, settings)
 
     def on_start(run: Run) -> list[Callback]:
         if request.apply is not None and not run.changes:  # an attended training goes on from itself
@@ -112,19 +126,35 @@ def _new(request: Request) -> tuple[Experiment | None, str | None]:
 
 def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]:
     """Say what is trained; ``quiet``: findings are told of later, with what was tried."""
+    if run.checks is not None and not run.changes:
+        _say(console, "checks", str(run.checks))
     if run.prepared is not None:
         _say(console, "data", describe_data(run.prepared))
         built_in = run.prepared.dataset.origin.startswith("sklearn:")
         for note in () if built_in else run.prepared.dataset.notes:
             _say(console, "", note)
+    text = run.feeds.text if run.feeds else None
+    if text is not None:
+        _say(console, "data", "\n".join([text.describe(), *text.notes()]))
+    for _, flaw in run.audit.flaws if run.audit else ():
+        _say(console, "audit", f"! {flaw.text}" + (f"\n  try: {flaw.remedy}" if flaw.remedy else ""))
     if not quiet:
         run.tell = lambda finding: _show(finding, console)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
         _say(console, "device", str(run.predictor.speed))
+        if run.predictor.distribution is not None:
+            _say(console, "together", _together(run.predictor, run.experiment))
     if run.transfer is not None:
         _say(console, "transfer", "\n".join(run.transfer["lines"]))
     return [EpochTable(console)]
+
+
+def _together(problem: Problem, experiment: Experiment) -> str:
+    assert problem.distribution is not None  # noqa: S101 - asked for only then
+    return problem.distribution.describe(
+        problem.train.batch_size * problem.grad_accumulation, problem.model, experiment.training.shard
+    )
 
 
 def _tell(one: Round, console: Console) -> None:
@@ -143,6 +173,8 @@ def _show(finding: Finding, console: Console) -> None:
 
 
 def _conclude(run: Run, console: Console, *, test: bool, told: bool = False) -> int:
+    if rank() > 0:
+        return _INTERRUPTED if run.status == "interrupted" else int(run.status == "diverged")
     assert run.folder is not None  # noqa: S101 - the command line always writes a run
     if run.status == "interrupted":
         _say(console, "saved", f"{run.folder.path}; go on with: preceptor train --resume {run.folder.path}")
@@ -157,12 +189,25 @@ def _conclude(run: Run, console: Console, *, test: bool, told: bool = False) -> 
             f"the loss is no longer a finite number; {left}\n"
             f"try a smaller learning rate, --lr {lower:g}, or --set training.max_grad_norm=1",
         )
-    looked_at = run.ledger[-1]["best_epoch"] if run.ledger else None
-    if test and measured and run.feeds and run.feeds.test is not None and looked_at != run.best_epoch:
-        _say(console, "test", str(run.test()))
+    if measured and isinstance(run.task, Translation) and run.part("val") is not None:
+        _say(console, "val", str(run.evaluate("val")))
+    if test and measured and run.feeds and run.feeds.test is not None:
+        _test(run, console)
     _judge(run, console, told=told)
+    if run.experiment.training.goal is not None and run.advice is not None:
+        _say(console, "next", str(run.advice))
     _say(console, "report", str(run.report()))
     return 1 if run.status == "diverged" else 0
+
+
+def _test(run: Run, console: Console) -> None:
+    if not run.ledger:
+        _say(console, "test", str(run.test()))
+    elif run.ledger[-1]["best_epoch"] != run.best_epoch:
+        again = (
+            f'preceptor evaluate {run.folder.path} --again "REASON"' if run.folder else "run.test(again=…)"
+        )
+        _say(console, "test", f"looked at before the training went on; once more: {again}")
 
 
 def _judge(run: Run, console: Console, *, told: bool) -> None:

@@ -25,7 +25,7 @@ class Inputs:
     notes: tuple[str, ...] = ()
 
 
-def as_inputs(x: Any, *, images: bool = False, named: str = "inputs") -> Inputs:
+def as_inputs(x: Any, *, images: bool = False, named: str = "inputs", gaps: bool = False) -> Inputs:
     """Tell what an array or tensor of examples is.
 
     N×D numbers are vectors; N×C×H×W, N×H×W×C and N×H×W of uint8 are images, the last two brought to
@@ -35,6 +35,7 @@ def as_inputs(x: Any, *, images: bool = False, named: str = "inputs") -> Inputs:
         x: array, tensor, or nested lists; the first axis counts the examples.
         images: the source calls them images, so that N×H×W floats are images too.
         named: how messages call them.
+        gaps: NaN stands for a missing value, and is kept.
 
     Raises:
         DataError: text, Python objects, complex numbers, no axis, NaN or infinity.
@@ -53,7 +54,7 @@ def as_inputs(x: Any, *, images: bool = False, named: str = "inputs") -> Inputs:
             if values.dtype.kind in "US"
             else None,
         )
-    _check_finite(values, named)
+    _check_finite(values, named, gaps=gaps)
     if values.ndim == 1:
         return Inputs("vectors", values[:, None])
     if values.ndim == 2 and not indices:
@@ -127,17 +128,20 @@ def _from_tensor(x: torch.Tensor) -> Array:
     return array
 
 
-def _check_finite(values: Array, named: str) -> None:
+def _check_finite(values: Array, named: str, *, gaps: bool) -> None:
     if values.dtype.kind != "f":
         return
     finite = np.isfinite(values)
+    if gaps:
+        finite |= np.isnan(values)
     if not finite.all():
         first = tuple(int(i) for i in np.unravel_index(int(finite.argmin()), values.shape))
         raise DataError(
             f"{named} hold {int(finite.size - finite.sum()):,} values that are NaN or infinite",
             expected="finite numbers",
             received=f"{values[first]} at index {first}",
-            hint="remove those rows; in a CSV file or a DataFrame missing values are filled in",
+            hint="remove those rows; in a CSV file or a DataFrame missing values are filled in; the "
+            'augmentation "missing-inputs" and the task "imputation" take NaN as missing',
         )
 
 

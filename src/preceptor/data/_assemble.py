@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from preceptor.data._dataset import Array, Dataset, Table, fingerprint
+from preceptor.data._labels import label_names
 from preceptor.data._masks import mask_classes, plain_masks
 from preceptor.data._targets import NOTE, check_classes, class_names, clean, codes, infer
+from preceptor.data._transcripts import symbols_of
 from preceptor.errors import DataError
 
 __all__ = ["assemble", "named_targets"]
@@ -31,14 +33,15 @@ def assemble(
 ) -> Dataset:
     """Make a `Dataset`: infer what the targets are, name the classes, take the fingerprint.
 
-    Where the source gives ``names``, they are the classes in the order of their indices. All else is as in
-    `Dataset`.
+    Where the source gives ``names``, they are the classes in the order of their indices; without targets,
+    None, there is nothing to predict but the inputs. All else is as in `Dataset`.
 
     Raises:
         DataError: the targets are unusable, or not as many as the inputs.
     """
     masks = plain_masks(targets, inputs) if kind == "images" and np.ndim(targets) > 2 else None
-    y = clean(targets) if masks is None else masks
+    none = targets is None
+    y = clean(np.zeros(len(inputs), np.int64) if none else targets) if masks is None else masks
     if len(inputs) != len(y):
         raise DataError(
             "inputs and targets differ in length",
@@ -51,11 +54,17 @@ def assemble(
     if masks is not None:
         target_kind, classes = "masks", mask_classes(y, names)
         note = f"{NOTE}masks of {len(classes)} classes of pixels"
+    elif none:
+        target_kind, note = "anomalies", f"{NOTE}none"
     else:
         y = named_targets(y, names)
-        target_kind, note = infer(y, table=kind == "table")
+        target_kind, note = infer(y, table=kind == "table", images=kind == "images")
         if target_kind == "categories":
             classes = tuple(names) or class_names(y)
+        elif target_kind == "labels":
+            classes = tuple(names) or label_names(y, target_name)
+        elif target_kind == "texts":
+            classes = symbols_of(y)
         check_classes(y, target_kind)
     return Dataset(
         name=name,

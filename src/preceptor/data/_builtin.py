@@ -6,10 +6,12 @@ import numpy as np
 
 from preceptor.data._assemble import assemble
 from preceptor.data._dataset import Dataset
+from preceptor.data._grammar import grammar_sentences
+from preceptor.data._strips import digit_strips
 
 __all__ = ["BUILT_IN", "read_built_in"]
 
-BUILT_IN = ("breast-cancer", "diabetes", "digits", "iris", "wine")
+BUILT_IN = ("breast-cancer", "diabetes", "digit-strips", "digits", "grammar-sentences", "iris", "wine")
 
 
 def read_built_in(key: str, *, name: str | None = None) -> Dataset:
@@ -18,7 +20,10 @@ def read_built_in(key: str, *, name: str | None = None) -> Dataset:
     ``digits`` are 1,797 images of 1×8×8 with grey levels 0 … 16; ``iris`` (150×4), ``wine`` (178×13) and
     ``breast-cancer`` (569×30) are vectors with classes; ``diabetes`` (442×10) are vectors with numbers to
     predict. Diabetes comes in its original units, not as scikit-learn scales it by default, because that
-    scaling was computed from all rows, those of the test set included.
+    scaling was computed from all rows, those of the test set included. ``digit-strips`` are made of the
+    digits:
+    3,800 images 10×64 of numbers of three to five digits, and the numbers as texts. ``grammar-sentences``
+    are 3,000 sentences with a part of speech for each word.
 
     Example:
         >>> read_built_in("diabetes").text
@@ -26,6 +31,10 @@ def read_built_in(key: str, *, name: str | None = None) -> Dataset:
     """
     from sklearn import datasets
 
+    if key == "digit-strips":
+        return digit_strips(name or key)
+    if key == "grammar-sentences":
+        return grammar_sentences(name or key)
     if key == "digits":
         digits = datasets.load_digits()
         images = digits.images[:, None].astype(np.uint8)

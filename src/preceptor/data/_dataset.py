@@ -83,11 +83,14 @@ class Dataset:
 
     Attributes:
         name: what the run is called after: ``"digits"``, a file's stem, or ``"data"``.
-        kind: ``"images"`` (N×C×H×W, uint8 or float), ``"table"`` (a `Table`), ``"vectors"`` (N×D), or
+        kind: ``"images"`` (N×C×H×W, uint8 or float), ``"table"`` (a `Table`), ``"vectors"`` (N×D),
+            ``"pairs"`` (N texts, their translations the targets), or
             ``"tensors"`` (anything else, passed through as it is).
         inputs: the raw inputs of that kind.
         targets: raw targets, (N,) strings, integers or floats, (N, D) numbers, or (N, H, W) masks.
-        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``: the inputs themselves.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"``, ``"inputs"``: the inputs themselves,
+            ``"labels"``: any of several labels, ``"anomalies"``: what is unusual, or nothing at all, or
+            ``"sequences"``: texts.
         target_name: the target column's name, where it has one.
         feature_names: names of the columns or vector entries.
         classes: display names in the order of the class indices; empty for numbers.
@@ -134,12 +137,19 @@ class Dataset:
             what = "images " + "×".join(map(str, shape[1:] + (shape[:1] if shape[0] != 1 else ())))
         elif self.kind == "tensors":
             what = "examples " + ("×".join(map(str, shape)) or "of one number")
+        elif self.kind in ("pairs", "tokens"):
+            what = "pairs of texts" if self.kind == "pairs" else "sentences"
         else:
             what = f"rows × {shape[0]} columns"
         goal = {
             "categories": f"{len(self.classes)} classes",
             "masks": f"masks of {len(self.classes)} classes",
             "inputs": "to be predicted from themselves",
+            "labels": f"{len(self.classes)} labels",
+            "texts": f"texts of {len(self.classes)} symbols",
+            "tags": f"tags of {len(self.classes)} kinds",
+            "anomalies": "anomalies among them" if self.classes else "no targets",
+            "sequences": "to be translated",
         }
         return f"{len(self):,} {what} · {goal.get(self.target_kind, 'numbers to predict')}"
 

@@ -15,7 +15,8 @@ from preceptor.errors import ConfigError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["LARGEST", "RULES", "Fit", "Size", "common_size", "fit_of", "fitted", "grey", "resized"]
+__all__ = ["LARGEST", "RULES", "Fit", "Size", "common_size", "fit_of", "fitted", "fitted_mask", "grey"]
+__all__ += ["resized"]
 
 Size: TypeAlias = tuple[int, int]
 
@@ -112,6 +113,20 @@ def fitted(image: Image.Image, height: int, width: int, rule: str) -> Image.Imag
     if rule == "pad":
         return ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
     return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def fitted_mask(mask: Image.Image, height: int, width: int, rule: str, outside: int) -> Image.Image:
+    """Return a mask at the given size as `fitted` an image: by the nearest pixel, which is no mixture."""
+    from PIL import Image, ImageOps
+
+    if mask.size == (width, height):
+        return mask
+    nearest = Image.Resampling.NEAREST
+    if rule == "crop":
+        return ImageOps.fit(mask, (width, height), nearest)
+    if rule == "pad":
+        return ImageOps.pad(mask, (width, height), nearest, color=outside if mask.mode != "RGB" else None)
+    return mask.resize((width, height), nearest)
 
 
 def resized(values: Array, height: int, width: int, rule: str) -> Array:

@@ -18,7 +18,7 @@ from preceptor.errors import DataError, OutOfMemory
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["IMAGE_SUFFIXES", "decode", "read_images"]
+__all__ = ["IMAGE_SUFFIXES", "decode", "read_images", "reading"]
 
 IMAGE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
@@ -44,7 +44,7 @@ def decode(source: Path | bytes, where: str) -> Array:
     Raises:
         DataError: it cannot be decoded; the message names ``where`` it lies.
     """
-    return _reading(source, where, lambda opened: np.asarray(_upright(opened)))
+    return reading(source, where, lambda opened: np.asarray(_upright(opened)))
 
 
 def read_images(
@@ -69,7 +69,7 @@ def read_images(
         OutOfMemory: the array would be larger than the machine's memory.
     """
     fit = fit or Fit()
-    headers = _each(len(sources), lambda i: _reading(sources[i], where(i), _header))
+    headers = _each(len(sources), lambda i: reading(sources[i], where(i), _header))
     channels = shape[0] if shape else 1 if all(header.grey for header in headers) else 3
     size, notes = common_size([header.size for header in headers], fit)
     height, width = shape[1:] if shape else size
@@ -82,7 +82,7 @@ def read_images(
             image = _upright(opened).convert("L" if channels == 1 else "RGB")
             return np.asarray(fitted(image, height, width, fit.rule))
 
-        image = _reading(sources[i], where(i), bring)
+        image = reading(sources[i], where(i), bring)
         values[i] = image[None] if channels == 1 else image.transpose(2, 0, 1)
 
     _each(len(sources), fill)
@@ -128,7 +128,12 @@ def _each(count: int, do: Callable[[int], _T]) -> list[_T]:
 _UNREADABLE = " is no readable image"
 
 
-def _reading(source: Path | bytes, where: str, see: Callable[[Image.Image], _T]) -> _T:
+def reading(source: Path | bytes, where: str, see: Callable[[Image.Image], _T]) -> _T:
+    """Return what is seen in an opened image.
+
+    Raises:
+        DataError: it cannot be read; the message names ``where`` it lies.
+    """
     from PIL import Image
 
     try:

@@ -21,8 +21,10 @@ from preceptor.data._folder import read_folder
 from preceptor.data._frames import PARQUET_SUFFIXES, is_frame, read_frame, read_parquet
 from preceptor.data._idx import image_idx_files, is_idx, read_idx_dataset
 from preceptor.data._image_size import RULES, Fit, fit_of, resized
+from preceptor.data._mask_folder import mask_folder, read_mask_folder
 from preceptor.data._npz import read_npz
 from preceptor.data._raw_table import RawTable
+from preceptor.data._tagged import TAGGED_SUFFIXES, read_tagged
 from preceptor.errors import ConfigError, DataError, UnknownName, nearest
 
 __all__ = ["built_in_name", "existing", "load", "open_table", "pair"]
@@ -37,18 +39,24 @@ def load(
     name: str | None = None,
     image_size: Any = None,
     image_fit: str = "crop",
+    labelled: bool = True,
+    gaps: bool = False,
 ) -> Dataset:
     """Read data from wherever they are.
 
     Arguments:
         source: a built-in set (``"digits"``, ``"iris"``, ``"wine"``, ``"breast-cancer"``, ``"diabetes"``); a
-            CSV, TSV, Parquet, .npz or idx file; a folder of images by class or of idx files; ``(x, y)`` as
-            arrays, tensors, lists, or with x a DataFrame; a DataFrame; a TensorDataset of two tensors.
-        target: the column to predict; needed for tables, and for tables only.
+            CSV, TSV, Parquet, .npz or idx file; a folder of images by class, of images and masks, or of idx
+            files; ``(x, y)`` as arrays, tensors, lists, or with x a DataFrame; a DataFrame; a TensorDataset
+            of two tensors.
+        target: the column to predict; needed for tables, and for tables only. Several columns of numbers
+            have commas between their names.
         name: what to call the data; default: the built-in name, the file's stem, or ``"data"``.
         image_size: bring images to a square of so many pixels, or to (H, W); default: as they are, and files
             of several sizes to the most common one, or a square, of at most 224 pixels on the shorter side.
         image_fit: what is done with images of another size: ``"crop"`` them, ``"pad"`` or ``"stretch"``.
+        labelled: False where no target is needed: a table without one, or inputs alone.
+        gaps: NaN in arrays stands for a missing value.
 
     Raises:
         DataError: missing, damaged or unusable data; the message says where, and what to try.
@@ -63,17 +71,20 @@ def load(
         ('vectors', ('a', 'b'))
     """
     fit = fit_of(image_size, image_fit)
-    return _of_size(_loaded(source, target, name, fit), fit)
+    return _of_size(_loaded(source, target, name, fit, labelled=labelled, gaps=gaps), fit)
 
 
-def _loaded(source: Any, target: str | None, name: str | None, fit: Fit) -> Dataset:
+def _loaded(
+    source: Any, target: str | None, name: str | None, fit: Fit, *, labelled: bool, gaps: bool
+) -> Dataset:
     if isinstance(source, Dataset):
         return source
     table = open_table(source)
     if table is not None:
         is_path = isinstance(source, str | os.PathLike)
         stem = plain_name(Path(source)) if is_path else "data"
-        return table.dataset(target, name=name or stem, origin=str(source) if is_path else "arrays")
+        origin = str(source) if is_path else "arrays"
+        return table.dataset(target, name=name or stem, origin=origin, labelled=labelled)
     if target is not None:
         raise ConfigError(
             "only a table needs a target",
@@ -82,17 +93,18 @@ def _loaded(source: Any, target: str | None, name: str | None, fit: Fit) -> Data
         )
     if isinstance(source, str | os.PathLike):
         return _from_path(os.fspath(source), name, fit)
-    x, y = pair(source)
+    paired = labelled or isinstance(source, TensorDataset) or (isinstance(source, tuple) and len(source) == 2)
+    x, y = pair(source) if paired else (source, None)
     if is_frame(x):
         return _from_frame(x, y, name or "data")
-    inputs = as_inputs(x, images=getattr(y, "ndim", 0) > 2)  # masks belong to images
+    inputs = as_inputs(x, images=getattr(y, "ndim", 0) > 2, gaps=gaps)  # masks belong to images
     features = tuple(f"x{i}" for i in range(inputs.values.shape[1])) if inputs.kind == "vectors" else ()
     return assemble(
         name=name or "data",
         origin="arrays",
         kind=inputs.kind,
         inputs=inputs.values,
-        targets=as_targets(y),
+        targets=None if y is None else as_targets(y),
         feature_names=features,
         notes=inputs.notes,
     )
@@ -183,13 +195,20 @@ def _from_path(source: str, name: str | None, fit: Fit) -> Dataset:
     if path.is_dir():
         if image_idx_files(path):
             return read_idx_dataset(path, name=name, origin=source)
+        if mask_folder(path):
+            return read_mask_folder(path, name=name, origin=source, fit=fit)
         return read_folder(path, name=name, origin=source, fit=fit)
     if path.suffix.lower() == ".npz":
         return read_npz(path, name=name, origin=source, fit=fit)
+    if path.suffix.lower() in TAGGED_SUFFIXES:
+        return read_tagged(path, name=name or path.stem, origin=source)
     if is_idx(path):
         return read_idx_dataset(path, name=name, origin=source)
     raise DataError(
-        f"{source!r} is of an unknown kind", expected=_READABLE, received=path.suffix or "no ending"
+        f"{source!r} is of an unknown kind",
+        expected=_READABLE,
+        received=path.suffix or "no ending",
+        hint="a text to be continued: --task language-modelling" if ".txt" in path.suffixes else None,
     )
 
 

@@ -181,4 +181,4 @@ class InputCoder:
 def fit_inputs(dataset: Dataset, rows: Array) -> InputCoder:
     """Return the coder of a data set whose inputs are what is to be predicted."""
     values = np.asarray(dataset.targets)[rows]
-    return InputCoder(float(values.max()) - float(values.min()) or 1.0)
+    return InputCoder(float(np.nanmax(values)) - float(np.nanmin(values)) or 1.0)

@@ -17,10 +17,13 @@ from preceptor.data._idx import image_idx_files, is_idx, read_idx_pair
 from preceptor.data._image_size import Fit, fit_of, resized
 from preceptor.data._images import IMAGE_SUFFIXES
 from preceptor.data._load import built_in_name, existing, load, open_table
+from preceptor.data._mask_folder import mask_folder, read_masked_pictures
+from preceptor.data._masks import MaskCoder
 from preceptor.data._npz import read_archive
 from preceptor.data._preprocess import Preprocessor
-from preceptor.data._raw_table import RawTable, target_values
+from preceptor.data._raw_table import RawTable, target_columns, target_values
 from preceptor.data._table_encoder import TableEncoder
+from preceptor.data._tagged import TAGGED_SUFFIXES
 from preceptor.errors import DataError, nearest
 
 __all__ = ["read_inputs"]
@@ -70,6 +73,8 @@ def _read(source: Any, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, Array
         return source.inputs, source.targets
     if isinstance(source, Table):
         return source, None
+    if preprocessor.kind == "tokens":
+        return _sentences(source)
     columns = open_table(source)
     if columns is not None:
         return _from_table(columns, preprocessor)
@@ -81,7 +86,20 @@ def _read(source: Any, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, Array
         return _from_table(read_frame(x), preprocessor)[0], targets
     if preprocessor.kind == "table":
         raise _no_table(type(source).__name__, preprocessor)
-    return as_inputs(x, images=preprocessor.kind == "images").values, targets
+    gaps = preprocessor.encoder.gaps
+    return as_inputs(x, images=preprocessor.kind == "images", gaps=gaps).values, targets
+
+
+def _sentences(source: Any) -> tuple[Any, Array | None]:
+    """Return sentences of words, and their tags where a file has them: of a text each line is a sentence."""
+    if not isinstance(source, str | os.PathLike):
+        x, y = _parted(source)
+        return np.asarray(x), None if y is None else np.asarray(y)
+    if built_in_name(str(source)) is None and not Path(source).suffix.lower().startswith(TAGGED_SUFFIXES):
+        lines = existing(str(source)).read_text(encoding="utf-8").splitlines()
+        return np.array([line for line in lines if line.strip()]), None
+    known = load(source)
+    return known.inputs, known.targets
 
 
 def _parted(source: Any) -> tuple[Any, Any]:
@@ -113,20 +131,23 @@ def _from_table(raw: RawTable, preprocessor: Preprocessor) -> tuple[Any, Array |
     targets = _targets(raw, preprocessor)
     if isinstance(encoder, TableEncoder):
         return Table(tuple(raw.read(name, encoder.kind_of(name)) for name in names)), targets
-    return _matrix(raw, [raw.read(name, "number") for name in names]), targets
+    return _matrix(raw, [raw.read(name, "number") for name in names], gaps=encoder.gaps), targets
 
 
 def _targets(raw: RawTable, preprocessor: Preprocessor) -> Array | None:
-    if preprocessor.target_name not in raw.names:
+    names = target_columns(preprocessor.target_name, raw.names)
+    if not names:
         return None
-    column = raw.read(preprocessor.target_name, None)
+    if len(names) > 1:
+        return np.stack([target_values(raw.read(name, "number")) for name in names], axis=1)
+    column = raw.read(names[0], None)
     return None if column.missing.all() else target_values(column)
 
 
-def _matrix(raw: RawTable, columns: list[Column]) -> Array:
+def _matrix(raw: RawTable, columns: list[Column], *, gaps: bool) -> Array:
 
     for column in columns:
-        if column.missing.any():
+        if column.missing.any() and not gaps:
             where = raw.row(int(column.missing.argmax()))
             raise DataError(
                 f"column {column.name!r} has missing values",
@@ -150,6 +171,10 @@ def _from_path(source: str, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, 
     if is_idx(path):
         x, y = read_idx_pair(path)
         return as_inputs(x, images=True).values, y
+    if preprocessor.kind == "images" and path.is_dir() and mask_folder(path):
+        coder = preprocessor.coder
+        values = dict(zip(coder.classes, coder.values, strict=True)) if isinstance(coder, MaskCoder) else {}
+        return read_masked_pictures(path, shape[0], values)
     if preprocessor.kind == "images" and (path.suffix.lower() in IMAGE_SUFFIXES or _holds_pictures(path)):
         return read_pictures(path, shape, fit)
     known = load(source)

@@ -55,6 +55,7 @@ def prepare(
     adapt: Callable[[Preprocessor], Preprocessor] | None = None,
     order: str = "auto",
     ignore: str | int = "auto",
+    gaps: bool = False,
 ) -> Prepared:
     """Split a data set, fit the preprocessing on its training rows, and encode each part.
 
@@ -70,6 +71,7 @@ def prepare(
         order: ``"random"`` or ``"blocks"``, of the split; ``"auto"``: blocks for images with masks.
         ignore: the class of pixels that does not count, for masks; ``"auto"``: void and the like.
         adapt: makes another preprocessing of what was fitted on the training rows.
+        gaps: NaN in the inputs stands for a missing value, and stays.
 
     Raises:
         DataError: a part would be empty, or the data do not suit ``target_kind``.
@@ -84,7 +86,7 @@ def prepare(
     dataset = retarget(dataset, target_kind)
     parts = split(dataset, val=val, test=test, seed=seed, order=order)
     preprocessor = Preprocessor.fit(
-        dataset, parts.train, scale=scale, scale_targets=scale_targets, ignore=ignore
+        dataset, parts.train, scale=scale, scale_targets=scale_targets, ignore=ignore, gaps=gaps
     )
     if adapt is not None:
         preprocessor = adapt(preprocessor)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 
+from preceptor.data._anomalies import AnomalyCoder
 from preceptor.data._dataset import Array, Dataset, Table
+from preceptor.data._labels import LabelCoder
 from preceptor.data._masks import InputCoder, MaskCoder, fit_inputs, fit_masks
 from preceptor.data._scaler import PassThrough, Scaler
+from preceptor.data._sentences import SequenceCoder, SourceEncoder
 from preceptor.data._table_encoder import TableEncoder
+from preceptor.data._tagged import TagCoder, TokenEncoder
 from preceptor.data._target_coder import ClassCoder, NumberCoder, fit_targets
 from preceptor.data._targets import retarget
+from preceptor.data._transcripts import TranscriptCoder
 from preceptor.errors import CheckpointError, ConfigError, DataError
 
 __all__ = ["Preprocessor"]
 
+_Named: TypeAlias = ClassCoder | LabelCoder | AnomalyCoder | TranscriptCoder | TagCoder
+Coder: TypeAlias = NumberCoder | MaskCoder | InputCoder | SequenceCoder | _Named
+Encoder: TypeAlias = Scaler | TableEncoder | PassThrough | SourceEncoder | TokenEncoder
+_OF_CLASSES: dict[str, type[_Named]] = {
+    coder.kind: coder for coder in (ClassCoder, LabelCoder, AnomalyCoder, TranscriptCoder, TagCoder)
+}
 _SCALES = ("standard", "none")
 _VERSION = 1
 
@@ -47,8 +59,8 @@ class Preprocessor:
         True
     """
 
-    encoder: Scaler | TableEncoder | PassThrough
-    coder: ClassCoder | NumberCoder | MaskCoder | InputCoder
+    encoder: Encoder
+    coder: Coder
     target_name: str | None = None
 
     @classmethod
@@ -61,6 +73,7 @@ class Preprocessor:
         target_kind: str | None = None,
         scale_targets: bool = True,
         ignore: str | int = "auto",
+        gaps: bool = False,
     ) -> Preprocessor:
         """Fit on those rows alone.
 
@@ -71,6 +84,7 @@ class Preprocessor:
             target_kind: ``"categories"`` or ``"numbers"``; default: as the data say.
             scale_targets: standardise numbers that are to be predicted.
             ignore: the class of pixels that does not count, for masks.
+            gaps: NaN in the inputs stands for a missing value, and stays.
 
         Raises:
             ConfigError: an unknown ``scale`` or ``target_kind``.
@@ -85,7 +99,7 @@ class Preprocessor:
             raise DataError("there are no training rows", expected="at least one", received="0")
         dataset = retarget(dataset, target_kind)
         return cls(
-            _fitted_inputs(dataset, rows, standard=scale == "standard"),
+            _fitted_inputs(dataset, rows, standard=scale == "standard", gaps=gaps),
             _fitted_targets(dataset, rows, scaled=scale_targets, ignore=ignore),
             dataset.target_name,
         )
@@ -107,7 +121,7 @@ class Preprocessor:
 
     @property
     def target_kind(self) -> str:
-        """``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``."""
+        """``"categories"``, ``"numbers"``, ``"masks"``, ``"inputs"``, ``"labels"`` or ``"anomalies"``."""
         return self.coder.kind
 
     @property
@@ -117,8 +131,8 @@ class Preprocessor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Display names of the classes by index; empty for numbers."""
-        return self.coder.classes if isinstance(self.coder, ClassCoder | MaskCoder) else ()
+        """Display names of the classes by index, or of the labels; empty for numbers."""
+        return getattr(self.coder, "classes", ())
 
     @property
     def target_offset(self) -> torch.Tensor:
@@ -137,6 +151,15 @@ class Preprocessor:
         return torch.as_tensor(np.full(self.input_shape[0], neutral) if values is None else values)
 
     @property
+    def log_volume(self) -> float:
+        """Σ log σ over all numbers of an example: the logarithm of the volume that scaling makes 1."""
+        deviation = getattr(self.encoder, "deviation", None)
+        if deviation is None:
+            return 0.0
+        places = math.prod(self.input_shape[1:])
+        return places * float(np.log(deviation[deviation > 0]).sum())
+
+    @property
     def target_peak(self) -> float:
         """The range of the inputs that are to be predicted; 1 for other targets."""
         return self.coder.peak if isinstance(self.coder, InputCoder) else 1.0
@@ -149,7 +172,7 @@ class Preprocessor:
         """
         return self._sized(raw).apply(raw)
 
-    def _sized(self, raw: Any) -> Scaler | TableEncoder | PassThrough:
+    def _sized(self, raw: Any) -> Encoder:
         """Return the encoder for the height and width of these images, where they may have any."""
         if self.any_size and isinstance(self.encoder, Scaler) and np.ndim(raw) == 4:
             return replace(self.encoder, shape=(self.encoder.shape[0], *np.shape(raw)[2:]))
@@ -196,6 +219,8 @@ class Preprocessor:
         lines = self.encoder.describe()
         if isinstance(self.coder, NumberCoder) and ((self.coder.offset != 0) | (self.coder.scale != 1)).any():
             lines.append("targets are standardised by the training rows; measures are in the original units")
+        if isinstance(self.coder, SequenceCoder):
+            lines += self.coder.describe()
         return lines
 
     def scaled_by(self, mean: Sequence[float], deviation: Sequence[float]) -> Preprocessor:
@@ -212,8 +237,8 @@ class Preprocessor:
             )
         own = self.encoder.mean
         full = 255.0 if own is None or float(own.max()) > 1.0 else 1.0  # bytes, or shares of full brightness
-        moments = (np.asarray(values, np.float64) * full for values in (mean, deviation))
-        return replace(self, encoder=Scaler("images", self.encoder.shape, self.encoder.names, *moments))
+        centre, spread = (np.asarray(values, np.float64) * full for values in (mean, deviation))
+        return replace(self, encoder=Scaler("images", self.encoder.shape, self.encoder.names, centre, spread))
 
     def same_inputs(self, other: Preprocessor) -> bool:
         """Say whether another turns inputs into the same numbers, whatever the size of the images."""
@@ -278,26 +303,35 @@ class Preprocessor:
             ) from error
 
 
-def _fitted_inputs(dataset: Dataset, rows: Array, *, standard: bool) -> Scaler | TableEncoder | PassThrough:
+def _fitted_inputs(
+    dataset: Dataset, rows: Array, *, standard: bool, gaps: bool
+) -> Scaler | TableEncoder | PassThrough | TokenEncoder:
+    if dataset.kind == "tokens":
+        return TokenEncoder.fit(np.asarray(dataset.inputs), rows)
     if isinstance(dataset.inputs, Table):
         return TableEncoder.fit(dataset.inputs, rows, standard=standard)
     if isinstance(dataset.inputs, torch.Tensor):
         return PassThrough(dataset.shape)
-    return Scaler.fit(dataset.kind, dataset.inputs, rows, dataset.feature_names, standard=standard)
+    names = dataset.feature_names
+    return Scaler.fit(dataset.kind, dataset.inputs, rows, names, standard=standard, gaps=gaps)
 
 
-def _encoder_from(state: dict[str, Any]) -> Scaler | TableEncoder | PassThrough:
+def _encoder_from(state: dict[str, Any]) -> Encoder:
     inputs = cast("dict[str, Any]", state["inputs"])
     if state["kind"] == "table":
         return TableEncoder.from_state(inputs)
     if state["kind"] == "tensors":
         return PassThrough.from_state(inputs)
+    if state["kind"] == "tokens":
+        return TokenEncoder.from_state(inputs)
+    if state["kind"] == "pairs":
+        return SourceEncoder.from_state(inputs)
     return Scaler.from_state(state["kind"], inputs)
 
 
-def _fitted_targets(
-    dataset: Dataset, rows: Array, *, scaled: bool, ignore: str | int
-) -> ClassCoder | NumberCoder | MaskCoder | InputCoder:
+def _fitted_targets(dataset: Dataset, rows: Array, *, scaled: bool, ignore: str | int) -> Coder:
+    if dataset.target_kind in _OF_CLASSES:
+        return _OF_CLASSES[dataset.target_kind](dataset.classes)
     if dataset.target_kind == "masks":
         return fit_masks(dataset, ignore)
     if dataset.target_kind == "inputs":
@@ -305,12 +339,14 @@ def _fitted_targets(
     return fit_targets(dataset, rows, scaled=scaled)
 
 
-def _coder_from(state: dict[str, Any]) -> ClassCoder | NumberCoder | MaskCoder | InputCoder:
+def _coder_from(state: dict[str, Any]) -> Coder:
     targets = state["targets"]
-    if state["target_kind"] == "categories":
-        return ClassCoder(tuple(targets["classes"]))
+    if state["target_kind"] in _OF_CLASSES:
+        return _OF_CLASSES[state["target_kind"]](tuple(targets["classes"]))
     if state["target_kind"] == "masks":
         return MaskCoder(*(tuple(targets[key]) for key in ("classes", "values", "ignored")))
+    if state["target_kind"] == "sequences":
+        return SequenceCoder.from_state(targets)
     if state["target_kind"] == "inputs":
         return InputCoder(targets["peak"])
     return NumberCoder(np.array(targets["offset"], np.float64), np.array(targets["scale"], np.float64))

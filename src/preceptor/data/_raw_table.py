@@ -11,7 +11,7 @@ from preceptor.data._assemble import assemble
 from preceptor.data._dataset import Array, Column, Dataset, Table
 from preceptor.errors import DataError, UnknownName
 
-__all__ = ["RawTable", "checked_names", "looks_like_identifier", "target_values"]
+__all__ = ["RawTable", "checked_names", "looks_like_identifier", "target_columns", "target_values"]
 
 _ENOUGH = 20  # fewer rows than this tell nothing about a column
 
@@ -34,13 +34,18 @@ class RawTable:
     row: Callable[[int], str]
     notes: tuple[str, ...] = ()
 
-    def dataset(self, target: str | None, *, name: str, origin: str) -> Dataset:
+    def dataset(self, target: str | None, *, name: str, origin: str, labelled: bool = True) -> Dataset:
         """Return all columns but the target as inputs; rows whose target is missing are left out.
 
+        Several columns of numbers, their names with commas between them, are a target as one.
+
         Raises:
-            DataError: no target was named, there is no other column, or a column cannot be read.
+            DataError: no target was named where one is needed, ``labelled``; there is no other column, or a
+                column cannot be read.
             UnknownName: the table has no column of the target's name.
         """
+        if target is None and not labelled:
+            return self._assembled(np.arange(self.rows), None, None, self.notes, name=name, origin=origin)
         if target is None:
             raise DataError(
                 "a table needs a target: the column to predict",
@@ -48,20 +53,30 @@ class RawTable:
                 received="none",
                 hint=f"target={self.names[-1]!r} (on the command line: --target {self.names[-1]!r})",
             )
-        if target not in self.names:
-            raise UnknownName("column", target, self.names)
-        goal = self.read(target, None)
-        kept = np.flatnonzero(~goal.missing)
+        columns = self._columns(target)
+        missing = np.any([column.missing for column in columns], axis=0)
+        kept = np.flatnonzero(~missing)
         if len(kept) == 0:
             raise DataError(f"the target {target!r} is missing in every row", expected="values to learn from")
         notes = list(self.notes)
         if len(kept) < self.rows:
-            first = self.row(int(goal.missing.argmax()))
+            first = self.row(int(missing.argmax()))
             notes.append(
                 f"rows left out: {self.rows - len(kept):,}, as {target!r} is missing (first in {first})"
             )
-        targets = target_values(Column(goal.name, goal.kind, goal.values[kept]))
+        parts = [target_values(Column(c.name, c.kind, c.values[kept])) for c in columns]
+        targets = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
         return self._assembled(kept, targets, target, notes, name=name, origin=origin)
+
+    def _columns(self, target: str) -> list[Column]:
+        """Return the target's column, or its columns, which are numbers."""
+        if target in self.names:
+            return [self.read(target, None)]
+        names = [name.strip() for name in target.split(",")]
+        absent = [name for name in names if name not in self.names]
+        if absent:
+            raise UnknownName("column", absent[0] if len(names) > 1 else target, self.names)
+        return [self.read(name, "number") for name in names]
 
     def with_targets(self, targets: Array, target_name: str | None, *, name: str) -> Dataset:
         """Return all columns as inputs, with targets from elsewhere."""
@@ -77,14 +92,17 @@ class RawTable:
     def _assembled(
         self,
         rows: Array,
-        targets: Array,
+        targets: Array | None,
         target: str | None,
         notes: Sequence[str],
         *,
         name: str,
         origin: str,
     ) -> Dataset:
-        table = Table(tuple(self.read(column, None) for column in self.names if column != target)).take(rows)
+        goal = target_columns(target, self.names)
+        table = Table(tuple(self.read(column, None) for column in self.names if column not in goal)).take(
+            rows
+        )
         empty = [column.name for column in table.columns if column.missing.all()]
         table = Table(tuple(column for column in table.columns if column.name not in empty))
         if not table.columns:
@@ -104,6 +122,19 @@ class RawTable:
             feature_names=table.names,
             notes=(*notes, *left_out, *_column_notes(table)),
         )
+
+
+def target_columns(target: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a target's columns, of those that a table has.
+
+    Example:
+        >>> target_columns("a, b", ["a", "b", "c"]), target_columns("a, b", ["a, b", "c"])
+        (('a', 'b'), ('a, b',))
+    """
+    if target is None or target in names:
+        return () if target is None else (target,)
+    parts = tuple(part.strip() for part in target.split(","))
+    return parts if all(part in names for part in parts) else ()
 
 
 def target_values(column: Column) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +50,16 @@ def moments(values: Array, rows: Array) -> tuple[Array, Array]:
     return mean, np.where(deviation <= _NOISE * np.abs(mean), 0.0, deviation)
 
 
+def _moments_of_known(values: Array, rows: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of what is not NaN; of an entry that never is known, 0 and 0."""
+    known = values[rows].astype(np.float64).reshape(len(rows), values.shape[1], -1)
+    count = (~np.isnan(known)).sum(axis=(0, 2))
+    mean = np.nansum(known, axis=(0, 2)) / np.maximum(count, 1)
+    squares = np.nansum(np.square(known - mean[:, None]), axis=(0, 2))
+    deviation = np.sqrt(squares / np.maximum(count, 1))
+    return mean, np.where(deviation <= _NOISE * np.abs(mean), 0.0, deviation)
+
+
 def standardised(values: Array, mean: Array, deviation: Array) -> Array:
     """Return (values − mean)/σ, and 0 where σ is 0, in float64."""
     result: Array = (values - mean) / np.where(deviation > 0, deviation, np.inf)
@@ -72,6 +82,7 @@ class Scaler:
         names: of the features, for vectors; may be empty.
         mean: (C,) or None where nothing is scaled.
         deviation: (C,), 0 for entries that are constant in training.
+        gaps: NaN stands for a missing value, and stays.
     """
 
     kind: str
@@ -79,9 +90,19 @@ class Scaler:
     names: tuple[str, ...]
     mean: Array | None
     deviation: Array | None
+    gaps: bool = False
 
     @classmethod
-    def fit(cls, kind: str, values: Array, rows: Array, names: tuple[str, ...], *, standard: bool) -> Scaler:
+    def fit(
+        cls,
+        kind: str,
+        values: Array,
+        rows: Array,
+        names: tuple[str, ...],
+        *,
+        standard: bool,
+        gaps: bool = False,
+    ) -> Scaler:
         """Take mean and deviation from those rows.
 
         Raises:
@@ -89,16 +110,17 @@ class Scaler:
         """
         shape = tuple(int(size) for size in values.shape[1:])
         if not standard:
-            return cls(kind, shape, names, None, None)
+            return cls(kind, shape, names, None, None, gaps)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, deviation = moments(values, rows)
+            mean, deviation = (_moments_of_known if gaps else moments)(values, rows)
         if not np.isfinite(deviation).all():
             raise DataError("the inputs are too large to standardise", expected="values below 1e150")
-        return cls(kind, shape, names, mean, deviation)
+        return cls(kind, shape, names, mean, deviation, gaps)
 
     def apply(self, raw: Any) -> torch.Tensor:
         """Return float32 inputs, (N, *shape); `DataError` where the shape is another or values overflow."""
-        values = raw if isinstance(raw, np.ndarray) else as_inputs(raw, images=self.kind == "images").values
+        images = self.kind == "images"
+        values = raw if isinstance(raw, np.ndarray) else as_inputs(raw, images=images, gaps=self.gaps).values
         if isinstance(values, torch.Tensor):
             values = values.numpy()
         if values.shape[1:] != self.shape:
@@ -115,7 +137,7 @@ class Scaler:
                 if self.mean is not None and self.deviation is not None:
                     block = standardised(block, self.mean.reshape(axes), self.deviation.reshape(axes))
                 out[rows[0] : rows[-1] + 1] = block
-        if values.dtype.kind == "f" and not np.isfinite(out).all():
+        if values.dtype.kind == "f" and not (np.isfinite(out) | (self.gaps & np.isnan(out))).all():
             raise DataError("inputs are NaN, infinite or too large for float32", expected="values below 3e38")
         return torch.from_numpy(out)
 
@@ -144,6 +166,7 @@ class Scaler:
             "names": list(self.names),
             "mean": None if self.mean is None else self.mean.tolist(),
             "deviation": None if self.deviation is None else self.deviation.tolist(),
+            **({"gaps": True} if self.gaps else {}),
         }
 
     @classmethod
@@ -152,7 +175,8 @@ class Scaler:
         mean, deviation = (
             None if state[k] is None else np.array(state[k], np.float64) for k in ("mean", "deviation")
         )
-        return cls(kind, tuple(state["shape"]), tuple(state["names"]), mean, deviation)
+        gaps = bool(state.get("gaps", False))
+        return cls(kind, tuple(state["shape"]), tuple(state["names"]), mean, deviation, gaps)
 
 
 @dataclass(frozen=True)
@@ -162,6 +186,7 @@ class PassThrough:
     shape: tuple[int, ...]
     kind: str = "tensors"
     names: tuple[str, ...] = ()
+    gaps: ClassVar[bool] = False
 
     def apply(self, raw: Any) -> torch.Tensor:
         """Return the tensor as it is, or as float32."""

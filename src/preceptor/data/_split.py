@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preceptor.data._dataset import Array, Dataset
-from preceptor.data._targets import codes
+from preceptor.data._targets import class_name, codes
 from preceptor.errors import ConfigError, DataError
 
 __all__ = ["Split", "split"]
@@ -91,6 +91,8 @@ def split(
         labels = codes(dataset.targets, dataset.classes)
     cut, why_plain = _cut_all(pool, counts, labels, dataset.classes, None if blocks else seed)
     rows = {"val": np.empty(0, np.int64), "test": np.empty(0, np.int64), **fixed, **cut}
+    if dataset.target_kind == "anomalies" and dataset.classes:
+        rows = _usual_to_learn_from(rows, np.isin([class_name(y) for y in dataset.targets], dataset.classes))
     stratified = labels is not None and bool(counts) and why_plain is None
     manner = [f"{' and '.join(fixed)} as given"] if fixed else []
     if counts:
@@ -165,6 +167,18 @@ def _cut_all(
             rows["train"] = rest
             break
     return rows, why
+
+
+def _usual_to_learn_from(rows: dict[str, Array], unusual: Array) -> dict[str, Array]:
+    """Return the rows, the unusual ones of training moved into validation and test in proportion."""
+    moved = rows["train"][unusual[rows["train"]]]
+    held = {name: len(rows[name]) for name in ("val", "test")}
+    for_val = round(len(moved) * held["val"] / max(sum(held.values()), 1))
+    return {
+        "train": rows["train"][~unusual[rows["train"]]],
+        "val": np.concatenate([rows["val"], moved[:for_val]]) if held["val"] else rows["val"],
+        "test": np.concatenate([rows["test"], moved[for_val:]]) if held["test"] else rows["test"],
+    }
 
 
 def _obstacle(labels: Array, count: int, classes: tuple[str, ...]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -73,6 +73,7 @@ class TableEncoder:
 
     codes: tuple[NumberCode | CategoryCode, ...]
     kind: str = "table"
+    gaps: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, table: Table, rows: Array, *, standard: bool) -> TableEncoder:
@@ -99,6 +100,11 @@ class TableEncoder:
     def features(self) -> tuple[str, ...]:
         """Names of the features that come out, such as ``"age"``, ``"age=missing"``, ``"sex=Male"``."""
         return tuple(feature for code in self.codes for feature in code.features)
+
+    @property
+    def deviation(self) -> Array:
+        """What number columns are divided by, in their order; 0 for what is constant."""
+        return np.array([c.deviation or 0.0 for c in self.codes if isinstance(c, NumberCode)])
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from preceptor.data._dataset import Array, Dataset
+from preceptor.data._dataset import Array, Dataset, Table
+from preceptor.data._labels import is_label_matrix, label_names
+from preceptor.data._transcripts import symbols_of
 from preceptor.errors import ConfigError, DataError
 
-__all__ = ["KINDS", "check_classes", "class_name", "class_names", "clean", "codes", "infer", "retarget"]
+__all__ = ["KINDS", "as_vectors", "check_classes", "class_name", "class_names", "clean", "codes", "infer"]
+__all__ += ["retarget"]
 
-KINDS = ("categories", "numbers", "masks", "inputs")
+KINDS = ("categories", "numbers", "masks", "inputs", "labels", "texts")
 NOTE = "target: "
 _FEW = 20  # integers with at most this many distinct values are read as classes
 
@@ -35,6 +38,8 @@ def clean(targets: Any, *, named: str = "targets") -> Array:
         values = _from_objects(values, named)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind == "b":
+        values = values.astype(np.int64)
     if values.ndim not in (1, 2) or values.shape[1:] == (0,):
         raise DataError(
             f"{named} have an unusable shape", expected="(N,) or (N, D)", received=str(values.shape)
@@ -82,7 +87,7 @@ def _finite(values: Array, named: str) -> Array:
     return values
 
 
-def infer(targets: Array, *, table: bool) -> tuple[str, str]:
+def infer(targets: Array, *, table: bool, images: bool = False) -> tuple[str, str]:
     """Tell classes from numbers; return the kind and a note that says why.
 
     Text and bools are classes. Numbers are classes when they are whole and few (at most 20 distinct
@@ -92,9 +97,13 @@ def infer(targets: Array, *, table: bool) -> tuple[str, str]:
         >>> infer(np.array([0.5, 1.5]), table=False)[0], infer(np.array([0, 1, 1]), table=False)[0]
         ('numbers', 'categories')
     """
+    if is_label_matrix(targets):
+        return "labels", f"{NOTE}0 or 1 for each of {targets.shape[1]} labels (the task regression: numbers)"
     if targets.ndim == 2:
         return "numbers", f"{NOTE}{targets.shape[1]} numbers for each example"
     distinct = np.unique(targets)
+    if images and targets.dtype.kind == "U" and len(distinct) == len(targets) >= _FEW:
+        return "texts", f"{NOTE}another text for each image, to be transcribed"
     if targets.dtype.kind in "bU":
         what = "texts" if targets.dtype.kind == "U" else "truth values"
         return "categories", f"{NOTE}{len(distinct)} different {what}, taken as classes"
@@ -196,6 +205,8 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
     """
     if target_kind is None or target_kind == dataset.target_kind:
         return dataset
+    if target_kind == "anomalies":  # nothing is known of them
+        return replace(as_vectors(dataset, gaps=False), target_kind=target_kind, classes=())
     if target_kind not in KINDS:
         raise ConfigError(
             "target_kind is not usable", expected=" or ".join(KINDS), received=repr(target_kind)
@@ -212,6 +223,11 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
     targets = dataset.targets
     if target_kind == "categories":
         classes = class_names(targets)
+    elif target_kind == "labels":
+        classes = label_names(targets, dataset.target_name)
+    elif target_kind == "texts":
+        targets = np.array([class_name(value) for value in targets.tolist()], dtype=np.str_)
+        classes = symbols_of(targets)
     else:
         classes = ()
         if targets.dtype.kind not in "if":
@@ -225,6 +241,7 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
     notes = tuple(note for note in dataset.notes if not note.startswith(NOTE))
     return replace(
         dataset,
+        targets=targets,
         target_kind=target_kind,
         classes=classes,
         notes=(*notes, f"{NOTE}read as {target_kind}, as asked"),
@@ -233,12 +250,13 @@ def retarget(dataset: Dataset, target_kind: str | None) -> Dataset:
 
 def _from_themselves(dataset: Dataset) -> Dataset:
     """Return the data set with its inputs as its targets."""
+    dataset = as_vectors(dataset)
     if not isinstance(dataset.inputs, np.ndarray) or dataset.kind not in ("images", "vectors"):
         raise DataError(
             "these inputs cannot be predicted from themselves",
-            expected="images (N, C, H, W) or vectors (N, D)",
+            expected="images (N, C, H, W), vectors (N, D), or a table of numbers alone",
             received=dataset.text,
-            hint="the numbers of a table as an array",
+            hint="leave out the columns of text",
         )
     notes = tuple(note for note in dataset.notes if not note.startswith(NOTE))
     return replace(
@@ -248,3 +266,24 @@ def _from_themselves(dataset: Dataset) -> Dataset:
         classes=(),
         notes=(*notes, f"{NOTE}the inputs themselves"),
     )
+
+
+def as_vectors(dataset: Dataset, *, gaps: bool = True) -> Dataset:
+    """Return a table of numbers as vectors, NaN where a value is missing; other data as they are.
+
+    Arguments:
+        dataset: any.
+        gaps: whether a table with missing values is taken so too.
+
+    Example:
+        >>> table = Table((Column("age", "number", np.array([39.0, np.nan])),))
+        >>> data = Dataset("a", "table", table, np.zeros(2), "numbers", None, (), (), None, (), "", "")
+        >>> as_vectors(data).inputs.tolist(), as_vectors(data, gaps=False).kind
+        ([[39.0], [nan]], 'table')
+    """
+    if not isinstance(dataset.inputs, Table) or any(c.kind != "number" for c in dataset.inputs.columns):
+        return dataset
+    values = np.stack([column.values for column in dataset.inputs.columns], axis=1).astype(np.float64)
+    if not gaps and np.isnan(values).any():
+        return dataset
+    return replace(dataset, kind="vectors", inputs=values, feature_names=dataset.inputs.names)

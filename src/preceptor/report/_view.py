@@ -20,9 +20,10 @@ from preceptor.report._format import (
     title,
 )
 from preceptor.report._table import Table
-from preceptor.report.summary import DataSummary, ModelSummary, Reuse, Setting, Summary
+from preceptor.report.summary import AuditSummary, DataSummary, ModelSummary, Reuse, Setting, Summary
 
 __all__ = [
+    "audit",
     "by_class",
     "cut",
     "data",
@@ -37,6 +38,7 @@ __all__ = [
     "verdict",
 ]
 
+AUDIT_SHOWN = 40
 CLASSES_SHOWN = 40
 FEATURES_SHOWN = 50
 LAYERS_SHOWN = 100
@@ -76,7 +78,7 @@ def verdict(summary: Summary) -> list[str]:
         value = _at_best(summary, summary.monitor)
         by = f", by {label(summary.monitor, 60)}" + ("" if value is None else f" {number(value)}")
         sentences.append(f"Best epoch {count(summary.best_epoch)} of {count(len(summary.history))}{by}.")
-    elif not summary.history:
+    elif not summary.history and summary.ensemble is None:
         sentences.append("No epoch was finished.")
     if summary.test is None:
         sentences.append("The test set has not been looked at.")
@@ -156,14 +158,14 @@ def prediction_tables(summary: Summary) -> tuple[Table, ...]:
 
 
 def by_class(summary: Summary) -> Table | None:
-    """Return the measures of each class of pixels, the worst class first; None for other tasks."""
+    """Return the measures of each class, the worst class first; None where there are none."""
     scores = summary.by_class
     if not scores:
         return None
     measures = list(next(iter(scores.values())))
     names = sorted(scores, key=lambda name: np.nan_to_num(as_float(scores[name][measures[0]]), nan=2.0))
     rows = tuple((label(n, 40), *(fixed(scores[n][m]) for m in measures)) for n in names[:CLASSES_SHOWN])
-    return Table("Measures of each class of pixels", ("class", *map(label, measures)), rows)
+    return Table("Measures of each class", ("class", *map(label, measures)), rows)
 
 
 def data(summary: DataSummary) -> tuple[list[tuple[str, str]], list[Table], list[str]]:
@@ -251,6 +253,28 @@ def reuse(summary: Reuse | None) -> tuple[list[str], Table | None]:
     note = f"The first {LAYERS_SHOWN} of {count(len(summary.layers))} layers." if more > 0 else ""
     table = Table("Layers taken over", head, rows, note, text=frozenset({0, 1, 2})) if rows else None
     return cut(summary.lines), table
+
+
+def audit(summary: AuditSummary | None) -> tuple[Table | None, str]:
+    """Return what was seen of the data, warnings first, and a sentence on the checks that found nothing."""
+    if summary is None:
+        return None, ""
+    marks = {"warning": "warning", "info": "remark", "skipped": "not judged"}
+    order = sorted(summary.remarks, key=lambda remark: list(marks).index(remark[0]))
+    rows = tuple(
+        (
+            marks[level],
+            clean(said, 600),
+            clean(text(rows, 12), 200) if rows else "–",
+            clean(remedy, 300) or "–",
+        )
+        for level, said, rows, remedy in order[:AUDIT_SHOWN]
+    )
+    head = ("", "what was seen", "rows", "what to do")
+    table = Table("Data audit", head, rows, text=frozenset({0, 1, 2, 3})) if rows else None
+    listed = "; ".join(clean(one, 100) for one in summary.passed)
+    told = f"{count(len(summary.passed))} checks found nothing: {listed}." if listed else ""
+    return table, f"{told} Looking took {duration(summary.seconds)}.".strip()
 
 
 def model(summary: ModelSummary) -> Table | None:

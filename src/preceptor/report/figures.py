@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from preceptor.report import ensemble
 from preceptor.report._canvas import Drawing
 from preceptor.report._curves import curves
 from preceptor.report._matrix import confusion_matrix
@@ -41,7 +42,7 @@ def draw(summary: Summary) -> Figures:
     """
     timing = time_shares(summary.timing) if summary.timing else None
     return Figures(
-        tuple(curves(summary)),
+        (*curves(summary), *_members(summary)),
         _predictions(summary.predictions) if summary.predictions else (),
         (timing,) if timing else (),
     )
@@ -53,3 +54,8 @@ def _predictions(predictions: Predictions) -> tuple[Drawing, ...]:
     else:
         found = [against_actual(predictions), residual_histogram(predictions)]
     return tuple(drawing for drawing in found if drawing)
+
+
+def _members(summary: Summary) -> tuple[Drawing, ...]:
+    drawn = ensemble.curves(summary.ensemble) if summary.ensemble else None
+    return (drawn,) if drawn else ()

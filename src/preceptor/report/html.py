@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.report import _examples, _view
+from preceptor.report import ensemble as members
 from preceptor.report._format import clean, count, label, part_name
 from preceptor.report._page import save, template
+from preceptor.report.ensemble import EnsembleSummary
 from preceptor.report.figures import draw
 from preceptor.report.looks import Look, Row, Shown, uri
+from preceptor.report.recipe import view as recipe_view
 from preceptor.report.summary import Predictions, Summary, worst
+from preceptor.report.text import view as text_view
 
 __all__ = ["render", "write"]
 
@@ -54,6 +58,7 @@ def _page(summary: Summary) -> str:
     facts, data_tables, data_notes = _view.data(summary.data)
     chosen, defaults, settings_note = _view.settings(summary.settings)
     reuse_lines, reuse_table = _view.reuse(summary.reuse)
+    audit_table, audit_note = _view.audit(summary.audit)
     return template("report.html.j2").render(
         name=label(summary.name, 120) or "run",
         folder=label(summary.folder, 300) if summary.folder else "",
@@ -70,10 +75,17 @@ def _page(summary: Summary) -> str:
         predictions=_predictions(summary.predictions) if summary.predictions else None,
         prediction_tables=_view.prediction_tables(summary),
         class_scores=_view.by_class(summary),
+        task_tables=summary.tables,
+        task_drawings=summary.drawings,
+        text=text_view(summary.text),
+        together=_together(summary.ensemble) if summary.ensemble else None,
         looks=_looks(summary.looks),
         facts=facts,
         data_tables=data_tables,
         data_notes=data_notes,
+        audit_table=audit_table,
+        audit_note=audit_note,
+        recipe=recipe_view(summary.recipe),
         chosen=chosen,
         defaults=defaults,
         settings_note=settings_note,
@@ -85,6 +97,14 @@ def _page(summary: Summary) -> str:
         layers=_view.model(summary.model),
         versions=[(label(k, 60), label(v, 120)) for k, v in list(summary.versions.items())[:60]],
     )
+
+
+def _together(summary: EnsembleSummary) -> dict[str, Any]:
+    return {
+        "lines": members.lines(summary),
+        "members": members.members_table(summary),
+        "correlation": members.correlation_table(summary),
+    }
 
 
 def _looks(looks: tuple[Look, ...]) -> list[dict[str, Any]]:

@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.errors import DataError
+from preceptor.report._canvas import Drawing
+from preceptor.report._table import Table
+from preceptor.report.ensemble import EnsembleSummary
 from preceptor.report.looks import Look
+from preceptor.report.recipe import RecipeSummary
+from preceptor.report.text import TextSummary
 
 __all__ = [
+    "AuditSummary",
     "DataSummary",
     "Feature",
     "Indexed",
@@ -82,6 +88,24 @@ class DataSummary:
     class_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     features: tuple[Feature, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuditSummary:
+    """What was seen when the data were looked over.
+
+    Attributes:
+        remarks: level (``"warning"``, ``"info"`` or ``"skipped"``), what was seen, the rows that it is about,
+            and what to do.
+        passed: what is said of each check that found nothing.
+        facts: label and text.
+        seconds: how long it took.
+    """
+
+    remarks: tuple[tuple[str, str, tuple[int, ...], str], ...] = ()
+    passed: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -215,7 +239,13 @@ class Summary:
         best_epoch: the epoch whose weights were kept, or None.
         monitor: the history key that decided it, such as ``"val_loss"``.
         looks: pictures of what the network sees.
-        by_class: measures of each class of pixels; empty for other tasks.
+        by_class: measures of each class of pixels, or of each label; empty for other tasks.
+        audit: what was seen of the data beforehand; None where nobody looked.
+        drawings: figures that a task draws of its own.
+        tables: what else a task shows: examples, comparisons with simple methods.
+        text: what a network that continues texts writes, and what surprises it; None for others.
+        recipe: what was checked beforehand, where the run stands, and what is next; None: not known.
+        ensemble: the members, where several runs predict together; None for one run.
 
     Example:
         >>> one = Summary("digits", None, "ten classes", "accuracy", "1,797 images", "finished",
@@ -244,6 +274,12 @@ class Summary:
     reuse: Reuse | None = None
     looks: tuple[Look, ...] = ()
     by_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    audit: AuditSummary | None = None
+    tables: tuple[Table, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    ensemble: EnsembleSummary | None = None
+    recipe: RecipeSummary | None = None
+    text: TextSummary | None = None
 
 
 def worst(losses: NDArray[Any], n: int = WORST_SHOWN) -> NDArray[np.intp]:

@@ -35,6 +35,10 @@ def describe_data(prepared: Any) -> str:
     if dataset.kind == "images":
         channels, height, width = shape
         what = f"{count} images {height}×{width}" + (f"×{channels}" if channels > 1 else "")
+    elif dataset.kind == "pairs":
+        sides = (prepared.preprocessor.encoder.coder, prepared.preprocessor.coder.coder)
+        symbols = " to ".join(f"{len(side):,} symbols" for side in sides)
+        return f"{count} pairs of texts · {symbols} · split {split.text}"
     else:
         what = f"{count} rows · {len(dataset.feature_names)} features"
     classes = prepared.preprocessor.classes

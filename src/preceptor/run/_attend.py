@@ -20,6 +20,7 @@ from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS
 from preceptor.errors import ConfigError
 from preceptor.files import write_json
+from preceptor.run._advice import advise, reaches_goal
 from preceptor.run._diagnosis import warn
 from preceptor.training.build import Objects
 from preceptor.training.callbacks import Callback
@@ -38,6 +39,7 @@ __all__ = ["Attend", "Job", "Round", "attended", "note_origin"]
 
 LEDGER = "changes.json"
 _SHARE, _LEAST = 0.2, 10.0  # of the run's time, and seconds: what the trials of a round may take
+_ROOM = 6  # changes that the recipe may come to
 _FEWEST_STEPS = 50  # less than that shows the start of a training alone
 
 
@@ -168,7 +170,7 @@ def _judge(current: Round, job: Job, how: Attend, *, left: int) -> None:
     alarms = [finding for finding in run.findings if finding.severity in ALARMS]
     if run.status == "interrupted":
         current.ended = "interrupted"
-    elif not alarms:
+    elif not alarms and reaches_goal(run):
         current.ended = "nothing wrong was found"
     elif left < 1:
         current.ended = f"rounds = {how.rounds}: no more changes are made"
@@ -179,15 +181,20 @@ def _judge(current: Round, job: Job, how: Attend, *, left: int) -> None:
 def _try(current: Round, job: Job, how: Attend, alarms: Sequence[Finding]) -> None:
     """Try the remedies of what was found; where none helps, those of causes that look alike."""
     run, fixed = current.run, _fixed(job)
-    named = _plan([(finding, finding.cause) for finding in alarms], run, fixed)
-    alike = _plan([(f, other) for f in alarms for other in CAUSES[f.cause].confused], run, fixed)
-    rerun = _twins(run, job, how, len(named) or len(alike))
+    named = _plan([(finding.cause, finding.cause) for finding in alarms], run, fixed)
+    alike = _plan([(f.cause, other) for f in alarms for other in CAUSES[f.cause].confused], run, fixed)
+    further = _Further(run, fixed)
+    rerun = _twins(run, job, how, len(named) or len(alike) or _ROOM)
     helpful: list[Trial] = []
     try:
         for plan in (named, alike):
             if not helpful:
                 new = plan if plan is named else [step for step in plan if step not in named]
                 current.trials.extend(_compared(rerun, new))
+            helpful = [trial for _, trial in current.trials if trial.improved]
+        while not helpful and not rerun.over and (plan := further.next()):
+            new = [step for step in plan if all(step[1] != t.changes[0] for _, t in current.trials)]
+            current.trials.extend(_compared(rerun, new))
             helpful = [trial for _, trial in current.trials if trial.improved]
     except KeyboardInterrupt:
         current.ended = "interrupted"
@@ -198,20 +205,41 @@ def _try(current: Round, job: Job, how: Attend, alarms: Sequence[Finding]) -> No
         current.applied = _best(helpful)
     elif current.trials:
         current.ended = "nothing that was tried helped" + (", as far as time went" if rerun.over else "")
+        current.ended += further.said
     else:
-        current.ended = "no setting removes what was found"
+        current.ended = "no setting removes what was found" if alarms else "the goal is not reached"
+        current.ended += further.said
 
 
-def _plan(
-    causes: Sequence[tuple[Finding, str]], run: Run, fixed: Collection[str]
-) -> list[tuple[str, Change]]:
-    """Return the changes to try, each once for a finding, by the cause that was found."""
-    plan = [
-        (finding.cause, change)
-        for finding, cause in causes
-        for change in candidates(cause, run.experiment, fixed)
-    ]
+def _plan(causes: Sequence[tuple[str, str]], run: Run, fixed: Collection[str]) -> list[tuple[str, Change]]:
+    """Return the changes to try, each once for a cause that was found, from pairs of it and one like it."""
+    plan = [(found, change) for found, cause in causes for change in candidates(cause, run.experiment, fixed)]
     return [step for i, step in enumerate(plan) if step not in plan[:i]]
+
+
+class _Further:
+    """The recipe's next steps, one after the other, for a run that is not good enough yet."""
+
+    def __init__(self, run: Run, fixed: Collection[str]) -> None:
+        self.run, self.fixed = run, fixed
+        self.said = ""
+        self._tried: frozenset[str] = frozenset()
+
+    def next(self) -> list[tuple[str, Change]]:
+        """Return the changes of the next action that has any; none where it is a person's to do."""
+        if self.run.experiment.training.goal is None:
+            return []
+        while True:
+            advice = advise(self.run, self._tried)
+            if advice is None or advice.action.name in self._tried:
+                return []
+            if not advice.action.causes:
+                self.said = "" if advice.done else f"; what is left to do: {advice.action.text}"
+                return []
+            self._tried |= {advice.action.name}
+            plan = _plan([(cause, cause) for cause in advice.action.causes], self.run, self.fixed)
+            if plan:
+                return plan
 
 
 def _compared(rerun: Paired, plan: Sequence[tuple[str, Change]]) -> Iterator[tuple[str, Trial]]:

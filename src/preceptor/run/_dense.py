@@ -31,6 +31,8 @@ _WORST, _BEST = 3, 2
 def is_dense(run: Run) -> bool:
     """Say whether a run predicts images or masks."""
     task = run.task
+    if isinstance(task, tasks.Imputation):  # whose inputs have gaps
+        return False
     return isinstance(task, tasks.Segmentation) or (isinstance(task, tasks.Reconstruction) and task.images)
 
 

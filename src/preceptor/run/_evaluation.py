@@ -21,8 +21,11 @@ class Evaluation:
         metrics: the task's metrics by name, the headline measure first.
         interval: a 95 % interval for the headline measure.
         looks: how often the test set has been looked at, this time included; 0 for other parts.
+        elsewhere: how often the runs beside this one have looked at a test set of the same data.
+        trained_on: how many of these examples were trained on, as far as their fingerprints tell.
         by_class: measures of each class of pixels; empty for other tasks.
         before: the headline measure of the noisy inputs themselves; None but for denoising.
+        notes: what else is to be known, a line each.
     """
 
     part: str
@@ -33,6 +36,9 @@ class Evaluation:
     looks: int = 0
     by_class: dict[str, dict[str, float]] = field(default_factory=dict)
     before: float | None = None
+    notes: tuple[str, ...] = ()
+    elsewhere: int = 0
+    trained_on: int = 0
 
     def __str__(self) -> str:
         (name, value), *_ = self.metrics.items()
@@ -41,9 +47,18 @@ class Evaluation:
         warning = ""
         if self.looks > 1:
             warning = "\nwhat is chosen after looking at the test set is no longer tested by it"
+        if self.elsewhere:
+            warning += (
+                f"\nlooks of the runs beside this one at the same data: {self.elsewhere}; "
+                "the best of several is better than it will be on new data"
+            )
+        if self.trained_on:
+            warning += f"\n{self.trained_on:,} of these examples were trained on: that is no test"
         if self.before is not None:
             warning = f"\nbefore: {name} {self.before:.3f} of the noisy inputs{warning}"
-        return f"{name} {value:.3f} ({look}95 % interval {low:.3f}–{high:.3f}, n = {self.n:,}){warning}"
+        told = "".join(f"\n{note}" for note in self.notes)
+        sure = f"95 % interval {low:.3f}–{high:.3f}, " if self.interval else ""
+        return f"{name} {value:.3f} ({look}{sure}n = {self.n:,}){told}{warning}"
 
 
 def before_denoising(task: tasks.Task, batches: Batches) -> float | None:

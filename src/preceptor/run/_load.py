@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,17 @@ from torch import nn
 
 from preceptor import catalogue, tasks
 from preceptor.data import Preprocessor
+from preceptor.data.text import TextCoder, coder_from_json
 from preceptor.errors import CheckpointError, ConfigError
+from preceptor.run._audit import saved_audit
+from preceptor.run._episode_run import holds_episodes, load_episodes
+from preceptor.run._fitted import restored
 from preceptor.run._run import Run
+from preceptor.run._shift import saved_reference
+from preceptor.run._structure import holds_structure, load_structure
 from preceptor.training.augmentation import for_prediction
 from preceptor.training.build import Objects, choose_device
+from preceptor.training.carry import Carried, goes_on
 from preceptor.training.dense import on_a_grid
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Experiment
@@ -24,7 +32,7 @@ from preceptor.training.problem import Predictor
 from preceptor.training.regularization import attach
 from preceptor.training.tiling import Tiling
 
-__all__ = ["load", "own_model_needed"]
+__all__ = ["load", "own_model_needed", "stored_coder"]
 
 
 def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto") -> Run:
@@ -42,6 +50,14 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
     run_folder = RunFolder(folder)
     manifest, experiment = run_folder.manifest, run_folder.experiment
     recorded = manifest["signature"]
+    if recorded.get("kind") == "ensemble":
+        from preceptor.run._ensemble_load import load_ensemble  # members are loaded by this very function
+
+        return load_ensemble(run_folder, model, lambda folder, own: load(folder, own, device))
+    if holds_episodes(run_folder):
+        return load_episodes(folder)  # type: ignore[return-value]
+    if holds_structure(run_folder):
+        return load_structure(folder)  # type: ignore[return-value]
     if recorded.get("kind") == "embedding":
         raise ConfigError(
             "this run holds word vectors, not a network",
@@ -59,12 +75,14 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
     preprocessor = None
     if (run_folder.path / "preprocessing.json").exists():
         preprocessor = Preprocessor.from_state(run_folder.preprocessing)
+    coder = stored_coder(run_folder) if signature.target_kind == "next-symbols" else None
     where = choose_device(device)
     predictor = _predictor(experiment, signature, preprocessor, Objects(model=model), where)
     try:
         predictor.model.load_state_dict(run_folder.weights())
     except RuntimeError as error:
         raise CheckpointError("the weights do not fit the model", received=str(error)) from error
+    predictor.task = restored(predictor.task, manifest.get("fitted"))
     return Run(
         experiment=experiment,
         predictor=predictor,
@@ -73,7 +91,29 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
         preprocessor=preprocessor,
         recorded=run_folder.history,
         changes=run_folder.changes,
+        audit=saved_audit(run_folder),
+        reference=saved_reference(run_folder),
+        coder=coder,
+        samples=run_folder.samples,
     )
+
+
+def stored_coder(folder: RunFolder | Path) -> TextCoder | None:
+    """Return the vocabulary of a run on a text; None where it has none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = (folder.path if isinstance(folder, RunFolder) else folder) / "vocabulary.json"
+    if not path.is_file():
+        return None
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot read {path}", expected="a stored vocabulary", received=str(error)
+        ) from error
+    return coder_from_json(dict(state))
 
 
 def own_model_needed(name: str) -> ConfigError:
@@ -102,7 +142,7 @@ def _predictor(
         loss=experiment.loss.name if named_loss else None,
         preprocessor=preprocessor,
         metrics=experiment.metrics,
-    )
+    ).told(experiment.data)
     pipeline, placed = for_prediction(experiment)
     shape = signature.input_shape
     if pipeline is not None and shape is not None:
@@ -125,6 +165,7 @@ def _predictor(
         device=device,
         augment=pipeline,
         tiling=_tiling(model, signature),
+        carried=Carried() if signature.target_kind == "next-symbols" and goes_on(model) else None,
     )
 
 

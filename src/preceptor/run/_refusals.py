@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from preceptor.data import Prepared
 from preceptor.errors import CheckpointError, ConfigError
 from preceptor.training.build import Objects
 from preceptor.training.experiment import Experiment
@@ -19,7 +18,6 @@ from preceptor.training.folder import RunFolder
 from preceptor.training.own_code import name_of
 
 __all__ = [
-    "fingerprints",
     "refuse_contradictions",
     "refuse_idle_settings",
     "refuse_other_data",
@@ -32,11 +30,14 @@ _MAY_CHANGE = frozenset(
         "name",
         "training.epochs",
         "training.patience",
+        "training.goal",
         "training.device",
         "training.memory_format",
         "training.compile",
+        "training.shard",
         "training.checkpoint_seconds",
         "training.checkpoint_steps",
+        "data.audit",
     }
 )
 
@@ -104,16 +105,9 @@ def refuse_contradictions(meant: Mapping[str, Any], experiment: Experiment, chos
             )
 
 
-def fingerprints(prepared: Prepared | None) -> dict[str, str] | None:
-    """Return the fingerprints of examples and split; None for a user's own loaders."""
-    if prepared is None:
-        return None
-    return {"examples": prepared.dataset.fingerprint, "split": prepared.split.fingerprint}
-
-
-def refuse_other_data(folder: RunFolder, prepared: Prepared | None) -> None:
+def refuse_other_data(folder: RunFolder, data: Mapping[str, str]) -> None:
     """Raise `CheckpointError` where the data are not those that the folder's run was begun with."""
-    recorded, present = folder.manifest.get("data"), fingerprints(prepared)
+    recorded, present = folder.manifest.get("data"), data
     if recorded and present and recorded != present:
         raise CheckpointError(
             "the data are not those that the run was begun with",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,14 +14,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from preceptor import data, tasks
+from preceptor.catalogue.schedules.controlled import Controller
 from preceptor.data import Part, Prepared, Preprocessor, generators
+from preceptor.data.audit import Audit
 from preceptor.data.batches import Batches
+from preceptor.data.shift import Reference
+from preceptor.data.text import TextCoder
 from preceptor.diagnosis.finding import Finding
 from preceptor.errors import CheckpointError, ConfigError, DataError
 from preceptor.files import write_json
+from preceptor.recipe import Checks
+from preceptor.recipe.tree import Advice
 from preceptor.report.looks import Look
+from preceptor.run._answers import answers, known_target, sampled, scored
 from preceptor.run._diagnosis import Diagnosis, warn
 from preceptor.run._evaluation import Evaluation, before_denoising
+from preceptor.run._fitted import fit_task
+from preceptor.run._language import OnText, measured_text, text_batches
+from preceptor.run._ledger import looks_elsewhere, refuse_another_look
+from preceptor.run._shift import warn_of_shift
+from preceptor.run._translate import OnPairs, translate
+from preceptor.run._translation import Judged, measured_pairs, pair_batches
 from preceptor.training.dense import disturbed, with_noise
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
@@ -31,6 +44,7 @@ from preceptor.training.history import History
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
 from preceptor.training.own_code import is_own_code
+from preceptor.training.pairs import TextPairs
 from preceptor.training.problem import Predictor
 from preceptor.training.source import going_on
 from preceptor.training.state import State
@@ -41,7 +55,7 @@ Keep: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass
-class Run:
+class Run(OnText, OnPairs):
     """A training and its results.
 
     Attributes:
@@ -55,6 +69,12 @@ class Run:
         diagnosis: the watch over it, and its findings; None where it was not watched.
         tell: hears of a critical finding as soon as it is made; by default it becomes a warning.
         changes: what was tried and applied, round by round, where the training was attended.
+        translations: of parts that were measured, where sentences are translated.
+        checks: what was checked before the training; None where nothing was.
+        coder: the vocabulary, where a text is continued.
+        samples: what the network wrote at the ends of some epochs, where a text is continued.
+        audit: what was wrong with the data before training; None where nobody looked.
+        reference: statistics of the training inputs, with which inputs in use are compared.
     """
 
     experiment: Experiment
@@ -70,10 +90,19 @@ class Run:
     diagnosis: Diagnosis | None = None
     tell: Callable[[Finding], None] = warn
     changes: list[dict[str, Any]] = field(default_factory=list)
+    checks: Checks | None = None
+    coder: TextCoder | None = None
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    translations: dict[str, Judged] = field(default_factory=dict)
+    audit: Audit | None = None
+    reference: Reference | None = None
+    _familiar: int = field(default=0, repr=False)  # of the examples evaluated last, those trained on
 
     def __post_init__(self) -> None:
         if self.preprocessor is None and self.feeds is not None:
             self.preprocessor = self.feeds.preprocessor
+        if self.coder is None and self.feeds is not None and self.feeds.text is not None:
+            self.coder = self.feeds.text.coder
         if self.folder:
             self.ledger = list(self.folder.manifest["ledger"])
 
@@ -114,6 +143,13 @@ class Run:
         return self.diagnosis.findings if self.diagnosis else []
 
     @property
+    def advice(self) -> Advice | None:
+        """What to do next by the recipe, from the errors on training and validation; None where unknown."""
+        from preceptor.run._advice import advise
+
+        return advise(self)
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights were best by the monitored value, from 1."""
         if self.state:
@@ -123,10 +159,13 @@ class Run:
 
     def finish(self) -> None:
         """Write history and weights into the folder, once the loop has ended."""
+        fit_task(self)
         state = self.state
         if not self.folder or state is None:
             return
         self.folder.write("history.csv", state.history.to_csv())
+        if self.samples:
+            write_json(self.folder.path / "samples.json", {"samples": self.samples})
         self.keep_findings()
         if self.diagnosis is not None:
             self.diagnosis.watch.observed.save(self.folder.path / "record")
@@ -137,6 +176,7 @@ class Run:
             status=self.status,
             best_epoch=state.best_epoch,
             timing=state.clock.summary() if state.clock.count else self.folder.manifest.get("timing"),
+            **_reasons(state),
         )
 
     def keep_findings(self) -> None:
@@ -145,40 +185,71 @@ class Run:
             findings = {"findings": [finding.to_plain() for finding in self.findings]}
             write_json(self.folder.path / "findings.json", findings)
 
-    def test(self) -> Evaluation:
-        """Measure on the test set, and enter the look into the ledger: later looks say that they are later.
+    def test(self, again: str | None = None) -> Evaluation:
+        """Measure on the test set, and enter the look into the ledger.
+
+        Arguments:
+            again: why, where it has been looked at already.
 
         Raises:
             DataError: no test examples were held out.
+            ConfigError: it has been looked at, and no reason is given to do so again.
         """
-        return self.evaluate("test")
+        return self.evaluate("test", again)
 
-    def evaluate(self, on: Any = "val") -> Evaluation:
+    def evaluate(self, on: Any = "val", again: str | None = None) -> Evaluation:
         """Measure on ``"train"``, ``"val"`` or ``"test"``, on a file, or on ``(x, y)``.
+
+        Arguments:
+            on: which examples.
+            again: why the test set is looked at, where it has been already.
 
         Raises:
             DataError: there are no such examples, or their targets are missing.
+            ConfigError: the test set has been looked at, and no reason is given to do so again.
         """
+        if isinstance(on, str) and on == "test":
+            if self.folder:  # others may have looked since this was loaded
+                self.ledger = list(self.folder.manifest["ledger"])
+            refuse_another_look(self.ledger, again, self.folder)
         part, batches = self._batches(on)
         with generators.seeded(self.experiment.seed):  # a loader draws from them, whatever its order
-            measured = evaluate(self.predictor, batches)
-            output, target = outputs(self.predictor, batches, self.task.compact)
-            before = before_denoising(self.task, batches)
-        loss = measured.pop("loss")
-        interval = self.task.interval(output, target)
-        looks = self._enter(part, len(target), measured, interval) if part == "test" else 0
-        by_class = self.task.by_class(output.sum(0)) if isinstance(self.task, tasks.Segmentation) else {}
-        return Evaluation(part, len(target), loss, measured, interval, looks, by_class, before)
+            found = self._measured(part, batches)
+        if part != "test":
+            return replace(found, trained_on=self._familiar if part not in ("train", "val") else 0)
+        elsewhere = looks_elsewhere(self.folder)
+        look = {"n": found.n, "metrics": found.metrics, "interval": found.interval}
+        self._enter({"part": part, **look, "elsewhere": elsewhere, "reason": again})
+        return replace(found, looks=len(self.ledger), elsewhere=elsewhere)
+
+    def _measured(self, part: str, batches: Batches) -> Evaluation:
+        if self.coder is not None:
+            return measured_text(self, part, batches)
+        if isinstance(batches, TextPairs):
+            return measured_pairs(self, part, batches)
+        measured = evaluate(self.predictor, batches)
+        output, target = outputs(self.predictor, batches, self.task.compact)
+        before = before_denoising(self.task, batches)
+        loss, interval = measured.pop("loss"), self.task.interval(output, target)
+        by_class = self.task.each_class(output, target)
+        return Evaluation(part, len(target), loss, measured, interval, 0, by_class, before)
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Predict for new examples: classes as they were called in the data, or numbers in their own units.
 
-        Masks hold the values that the masks of the data have; images may be of any size.
+        Masks hold the values that the masks of the data have; images may be of any size. Of several labels
+        1 says that one holds, of anomalies that an example is one; of densities it is log p(x). Imputation
+        returns the examples with their gaps filled.
 
         Arguments:
             x: inputs of the training data's form, or a file or DataFrame with the same columns.
         """
+        if isinstance(self.task, tasks.Translation):
+            texts = Path(x) if isinstance(x, str) and Path(x).is_file() else x
+            return np.array([one.text for one in translate(self, texts)], dtype=object)
         made = self._outputs(x, lambda output, target: (self.task.predict(output), target))
+        if (answered := answers(self, x, made)) is not None:
+            return answered
         if isinstance(self.task, tasks.Segmentation) and self.preprocessor is not None:
             return self.preprocessor.decode_masks(made)
         predicted: NDArray[Any] = made.numpy()
@@ -200,8 +271,16 @@ class Run:
         """
         probabilities = self.task.probabilities(self._outputs(x))
         if probabilities is None:
-            raise ConfigError("a regression has no class probabilities", hint="run.predict(x)")
+            raise ConfigError(f"a {self.task.name} has no class probabilities", hint="run.predict(x)")
         return probabilities.numpy()
+
+    def scores(self, x: Any) -> NDArray[Any]:
+        """Return how unusual each example is, in nats below the threshold: above 0 it is an anomaly."""
+        return scored(self, x)
+
+    def sample(self, count: int, seed: int | None = None) -> NDArray[Any]:
+        """Draw new examples from the density that was learned, (count, …), in the units of the data."""
+        return sampled(self, count, seed)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the report as one HTML file; default: ``report.html`` in the run's folder. Return its path.
@@ -252,6 +331,10 @@ class Run:
         return getattr(self.prepared, name) if self.prepared else None
 
     def _outputs(self, x: Any, keep: Keep | None = None) -> Tensor:
+        if self.coder is not None:
+            raise ConfigError("a text is continued, not predicted row by row", hint="run.generate(prompt)")
+        if isinstance(self.task, tasks.Translation):
+            raise ConfigError("sentences are translated, symbol by symbol", hint="run.translate(sentences)")
         if self.preprocessor is not None:
             raw, _ = self._read(x, self.preprocessor)
             for column, values in self.preprocessor.unseen(raw).items():
@@ -260,6 +343,7 @@ class Run:
                     f"column {column!r}: not seen in training, taken as none: {shown}", stacklevel=3
                 )
             inputs = self.preprocessor.inputs(raw)
+            warn_of_shift(self, raw, stacklevel=3)
         elif isinstance(x, str | Path):
             raise DataError(
                 "a run on your own loaders predicts for tensors",
@@ -286,6 +370,10 @@ class Run:
         )
 
     def _batches(self, on: Any) -> tuple[str, Batches]:
+        if self.coder is not None:
+            return text_batches(self, on)
+        if isinstance(self.task, tasks.Translation):
+            return pair_batches(self, on)
         if isinstance(on, str) and on in ("train", "val", "test"):
             self._ensure_data()
             assert self.feeds is not None  # noqa: S101 - just made sure
@@ -305,13 +393,14 @@ class Run:
                 "a run on your own loaders is evaluated on its own parts", expected="train, val or test"
             )
         raw, target = self._read(on, self.preprocessor)
-        if self.preprocessor.target_kind == "inputs":
-            target = raw
+        target = known_target(self.preprocessor, raw, target)
         if target is None:
             raise DataError(
                 "the targets are missing", expected="the column that was predicted", received=str(on)[:80]
             )
         x, y = self.preprocessor.inputs(raw), self.preprocessor.targets(target)
+        warn_of_shift(self, raw, stacklevel=4)
+        self._familiar = self.reference.trained_on(raw) if self.reference else 0
         seen = disturbed(Part(x, y, np.arange(len(y))), with_noise(self.experiment))
         batches = in_order(seen, batch_size=64, device=self.predictor.device)
         if batches is None:
@@ -322,7 +411,7 @@ class Run:
         if self.feeds is not None:
             return
         source = self.experiment.data.source
-        if source == "arrays" or self.preprocessor is None:
+        if source == "arrays" or (self.preprocessor is None and self.coder is None):
             raise DataError(
                 "the run's data were given in code, and are not kept",
                 expected="a run on data that have a name or a path",
@@ -333,34 +422,32 @@ class Run:
             source,
             own_model=is_own_code(self.experiment.model.name),
             source=going_on(self.folder) if self.folder else None,
+            coder=self.coder,
+            carries=self.predictor.carried is not None,
         )
         self.feeds, self.prepared, _ = make_feeds(self.experiment, inputs, self.predictor.device)
         recorded = self.folder.manifest.get("data") if self.folder else None
-        if recorded and self.prepared and recorded["split"] != self.prepared.split.fingerprint:
+        present = self.feeds.data
+        if recorded and present and recorded["split"] != present["split"]:
             raise CheckpointError(
                 "the data have changed since the run",
                 expected=f"fingerprint {recorded['split'][:12]}",
-                received=self.prepared.split.fingerprint[:12],
+                received=present["split"][:12],
                 hint="restore the data; other data can be evaluated by naming their file",
             )
 
-    def _enter(self, part: str, n: int, metrics: dict[str, float], interval: Any) -> int:
-        look = len(self.ledger) + 1
-        self.ledger.append(
-            {
-                "look": look,
-                "when": now(),
-                "best_epoch": self.best_epoch,
-                "part": part,
-                "n": n,
-                "metrics": metrics,
-                "interval": interval,
-            }
-        )
+    def _enter(self, look: dict[str, Any]) -> None:
+        entry = {"look": len(self.ledger) + 1, "when": now(), "best_epoch": self.best_epoch, **look}
+        self.ledger.append(entry)
         if self.folder:
             self.folder.update_manifest(ledger=self.ledger)
-        return len(self.ledger)
 
     def __repr__(self) -> str:
         where = f" in {self.folder.path}" if self.folder else ""
         return f"<Run {self.experiment.name}: {self.status}, best epoch {self.best_epoch}{where}>"
+
+
+def _reasons(state: State) -> dict[str, Any]:
+    """Return why the rate was changed, where a controller did that."""
+    scheduler = state.problem.scheduler
+    return {"rates": scheduler.log} if isinstance(scheduler, Controller) else {}

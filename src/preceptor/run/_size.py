@@ -94,6 +94,9 @@ def _of_run(run: Run, given: Any, batch_size: int | None, optimizer: str | None)
 
 def _input_of(run: Run) -> Any:
     """Return the shape of one example as the model takes it; a batch, where inputs are not one tensor."""
+    if run.task.name == "translation" and run.preprocessor is not None:
+        length = run.preprocessor.input_shape[0]
+        return tuple(torch.ones(1, length, dtype=torch.long) for _ in range(2))
     shape = run.feeds.signature.input_shape if run.feeds else None
     if shape is None and run.folder is not None:
         shape = run.folder.manifest["signature"]["input_shape"]

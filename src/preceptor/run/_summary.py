@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from preceptor.data import Table
+from preceptor.data.audit import CHECKS
 from preceptor.report.looks import Look
 from preceptor.report.summary import (
+    AuditSummary,
     DataSummary,
     Feature,
     Layer,
@@ -22,8 +24,11 @@ from preceptor.report.summary import (
     TestLook,
     Timing,
 )
+from preceptor.run._advice import recipe_summary
 from preceptor.run._dense import is_dense, overlaid
 from preceptor.run._look import IN_REPORT, look_at
+from preceptor.run._shown import Own, is_own, own, share_table
+from preceptor.run._text_summary import text_summary
 from preceptor.training.evaluate import outputs
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import in_order
@@ -46,11 +51,12 @@ _STATUS = {
 def summarize(run: Run) -> Summary:
     """Return what the report shows of a run; the test set is not looked at for it."""
     data, predictions = _data(run), predicted(run)
-    overlays, by_class = overlaid(run) if is_dense(run) else (None, {})
+    shown = own(run) or Own(_goal(run))
+    overlays, by_class = overlaid(run) if is_dense(run) else (None, shown.by_class)
     return Summary(
         name=run.experiment.name,
         folder=str(run.folder.path) if run.folder else None,
-        task=_task(run),
+        task=_task(run, shown.goal),
         measure=f"{next(iter(run.task.metrics), run.task.loss)}; the epoch is chosen by {_monitor(run)}",
         experience=_experience(run),
         status=_STATUS.get(run.status, run.status),
@@ -66,8 +72,13 @@ def summarize(run: Run) -> Summary:
         versions=run.folder.manifest["versions"] if run.folder else versions(),
         notes=tuple(run.prepared.preprocessor.describe()) if run.prepared else (),
         reuse=_reuse(run),
-        looks=(*((overlays,) if overlays else ()), *_looks(run, predictions)),
+        looks=(*((overlays,) if overlays else ()), *shown.looks, *_looks(run, predictions)),
         by_class=by_class,
+        audit=_audited(run),
+        recipe=recipe_summary(run),
+        text=text_summary(run),
+        tables=(*shown.tables, *share_table(run)),
+        drawings=shown.drawings,
     )
 
 
@@ -76,6 +87,16 @@ def _looks(run: Run, predictions: Predictions | None) -> tuple[Look, ...]:
     if run.preprocessor is not None and len(run.preprocessor.input_shape) != 3:
         return ()
     return tuple(look for look in look_at(run, IN_REPORT, predictions=predictions) if look.rows)
+
+
+def _audited(run: Run) -> AuditSummary | None:
+    if run.audit is None:
+        return None
+    remarks = tuple(
+        (one.level, one.text, one.rows, one.remedy) for said in run.audit.remarks.values() for one in said
+    )
+    passed = tuple(check.clean for check in CHECKS if run.audit.remarks.get(check.name) == ())
+    return AuditSummary(remarks, passed, run.audit.facts, run.audit.seconds)
 
 
 def _reuse(run: Run) -> Reuse | None:
@@ -89,12 +110,18 @@ def _reuse(run: Run) -> Reuse | None:
     return Reuse(tuple(map(str, transfer["lines"])), tuple(layers))
 
 
-def _task(run: Run) -> str:
-    target = run.prepared.dataset.target_name if run.prepared else None
+def _goal(run: Run) -> str:
+    if run.coder is not None:
+        return f"which of {len(run.coder):,} symbols comes next in a text"
     classes = getattr(run.task, "classes", ())
     goal = f"one of {len(classes)} classes" if classes else "a number" if run.task.outputs == 1 else "numbers"
     if is_dense(run):
         goal = f"{goal} for each pixel" if classes else "each pixel of the image"
+    return goal
+
+
+def _task(run: Run, goal: str) -> str:
+    target = run.prepared.dataset.target_name if run.prepared else None
     return f"{run.task.name}: predict {goal}" + (f", {target}" if target else "")
 
 
@@ -105,6 +132,11 @@ def _monitor(run: Run) -> str:
 
 def _experience(run: Run) -> str:
     epochs = len(run.history)
+    text = run.feeds.text if run.feeds else None
+    if text is not None:
+        return f"{text.describe()}; {epochs} epochs over {len(text.parts['train']):,} symbols"
+    if run.coder is not None:
+        return f"a text, by a vocabulary of {len(run.coder):,} symbols; {epochs} epochs"
     if run.prepared is None:
         return f"the user's own batches, {epochs} epochs"
     split = run.prepared.split
@@ -141,6 +173,10 @@ def _count(module: nn.Module) -> int:
 
 
 def _data(run: Run) -> DataSummary:
+    if run.feeds is not None and run.feeds.text is not None:
+        text = run.feeds.text
+        facts = (("source", text.origin), ("text", text.describe()), ("fingerprint", text.fingerprint[:16]))
+        return DataSummary(facts, notes=tuple(text.notes()))
     if run.prepared is None:
         return DataSummary()
     dataset, split = run.prepared.dataset, run.prepared.split
@@ -156,9 +192,14 @@ def _data(run: Run) -> DataSummary:
     if run.prepared.preprocessor.classes:
         targets = run.prepared.preprocessor.targets(dataset.targets)
         names = run.prepared.preprocessor.classes
+        kind = run.prepared.preprocessor.target_kind
+        names = ("usual", "anomaly") if kind == "anomalies" else names
         for part, chosen in parts.items():
-            taken = targets[torch.from_numpy(chosen)].numpy().reshape(-1)
-            found = np.bincount(taken, minlength=len(names))[: len(names)]  # 255 in a mask does not count
+            taken = targets[torch.from_numpy(chosen)].numpy()
+            if kind == "labels":
+                found = taken.sum(0).astype(int)
+            else:  # 255 in a mask and −1 behind a text do not count
+                found = np.bincount(taken[taken >= 0].reshape(-1), minlength=len(names))[: len(names)]
             counts[part] = dict(zip(names, found.tolist(), strict=True))
     return DataSummary(rows, counts, tuple(dataset.notes), _features(dataset.inputs, dataset, split.train))
 
@@ -187,7 +228,7 @@ def predicted(run: Run) -> Predictions | None:
 
     None for a user's own loaders, and where predictions lie on a grid, of which `overlaid` shows some.
     """
-    if is_dense(run):
+    if is_dense(run) or is_own(run):
         return None
     name = "val" if run.part("val") is not None else "train"
     part = run.part(name)

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from preceptor.data import Prepared, generators
-from preceptor.errors import ConfigError, DataError, StorageError
-from preceptor.observation.watch import Watch
+from preceptor.data.text import TextCoder
+from preceptor.errors import ConfigError, DataError
 from preceptor.run._attend import Attend, Job, attended
-from preceptor.run._diagnosis import Diagnosis
+from preceptor.run._average import averaged
+from preceptor.run._check import gated, refuse_checks
 from preceptor.run._embedding import embed, is_embedding
-from preceptor.run._keeping import KeepHistory, Reopen
-from preceptor.run._load import own_model_needed
+from preceptor.run._ensemble_train import asked_members, train_ensemble
+from preceptor.run._load import stored_coder
+from preceptor.run._members import Members
+from preceptor.run._once import perform
 from preceptor.run._refusals import (
-    fingerprints,
     refuse_contradictions,
     refuse_idle_settings,
-    refuse_other_data,
-    refuse_other_settings,
 )
+from preceptor.run._reinforcement import is_reinforcement, reinforce
 from preceptor.run._run import Run
 from preceptor.run._sort import sort_blocks, sort_list
+from preceptor.run._structure import describe, is_structure
 from preceptor.run._transfer import source_for, taking_over
-from preceptor.training.build import build, choose_device
 from preceptor.training.callbacks import Callback
-from preceptor.training.checkpoints import Checkpoints
+from preceptor.training.carry import goes_on
 from preceptor.training.experiment import Experiment
-from preceptor.training.features import FeatureBatches
-from preceptor.training.feeds import Signature
 from preceptor.training.folder import RunFolder
-from preceptor.training.inputs import Inputs, make_feeds
-from preceptor.training.loop import fit
-from preceptor.training.manifest import origin, versions
+from preceptor.training.inputs import Inputs
+from preceptor.training.language import is_language, refuse_idle_text, text_defaults
 from preceptor.training.named import settings_of
 from preceptor.training.own_code import import_model, is_own_code
-from preceptor.training.problem import Problem
-from preceptor.training.state import State
+from preceptor.training.source import Source
+from preceptor.training.spread import refuse_apart
 
 __all__ = ["train"]
 
@@ -87,6 +81,10 @@ def train(
     callbacks: Sequence[Callback] = (),
     on_start: Callable[[Run], Sequence[Callback]] | None = None,
     attend: bool | Attend = False,
+    check: bool = False,
+    goal: float | None = None,
+    members: int | Members | None = None,
+    average: str | Mapping[str, Any] | None = None,
 ) -> Run:
     """Train a network and return the run: history, best weights, and what can be done with them.
 
@@ -95,10 +93,14 @@ def train(
 
     Arguments:
         model: a catalogue name, an ``nn.Module`` or what makes one; default: the simplest that suits.
-        data: a built-in set's name, a file or folder, ``(x, y)``, a DataFrame, a Dataset or a DataLoader.
+        data: a built-in set's name, a file or folder, ``(x, y)``, a DataFrame, a Dataset or a DataLoader;
+            a path may also be given alone, in the model's place.
         target: the column to predict, where the data are a table.
         task: ``"classification"``, ``"regression"``, ``"segmentation"`` (a mask for each image),
-            ``"denoising"`` or ``"reconstruction"`` (inputs are their own targets); default: by the targets.
+            ``"denoising"`` or ``"reconstruction"`` (inputs are their own targets),
+            ``"imputation"``, ``"multi-label"``, ``"anomaly-detection"``, ``"density-estimation"``,
+            ``"transcription"``, ``"tagging"``, ``"clustering"``, ``"principal-components"``,
+            ``"reinforcement"`` or ``"language-modelling"`` (a text is continued); default: by the targets.
         activation: the name of a named model's activation.
         init: the name of an initializer for a named model, or a dict of its name, its options and ``bias``.
         loss: a loss's name, or a callable of (outputs, targets) that gives their mean loss.
@@ -139,6 +141,14 @@ def train(
         on_start: called with the run before its first step; the callbacks it returns are added.
         attend: where something is wrong with the run, try what may remove it, apply what helps, and train
             again; an `Attend` says how often and how long. What was done is in ``run.changes``.
+        check: look first whether the training can work (`preceptor.check`, the part that decides it), and
+            refuse it where it cannot. What was seen is in ``run.checks``.
+        goal: the headline measure that is wanted, such as an accuracy of 0.98, or what people reach:
+            ``run.advice`` goes by it, and an attended training tries on until it is reached.
+        members: so many trainings, whose predictions are combined; `Members` says what they differ in,
+            whether they are snapshots of one training, and how they are combined: an `Ensemble`.
+        average: ``"polyak"``, ``"ema"`` or ``"swa"``: an average of the weights over the steps is what is
+            measured, kept and used.
 
     Returns:
         The run; the weights of the best epoch are in its model.
@@ -153,6 +163,8 @@ def train(
         >>> run.test().metrics["accuracy"] > 0.8
         True
     """
+    if data is None and experiment is None and _is_path(model):
+        model, data = None, model
     given = {
         "data.target": target, "task": task, "metrics": metrics,
         "model.activation": _named("activation", activation, str),
@@ -161,7 +173,8 @@ def train(
         "training.epochs": epochs, "training.batch_size": batch_size, "training.max_grad_norm": max_grad_norm,
         "training.grad_accumulation": grad_accumulation, "training.precision": precision,
         "training.monitor": monitor, "training.mode": mode, "training.patience": patience,
-        "training.min_delta": min_delta, "transfer.freeze": freeze, "transfer.unfreeze": unfreeze,
+        "training.min_delta": min_delta, "training.goal": goal,
+        "transfer.freeze": freeze, "transfer.unfreeze": unfreeze,
         "transfer.layer_lr_decay": layer_lr_decay,
         "training.deterministic": deterministic, "training.device": device,
         "seed": seed, "name": name,
@@ -169,12 +182,15 @@ def train(
     given |= {f"data.{part}": value for part, value in (("val", val), ("test", test)) if _is_fraction(value)}
     objects, named = sort_blocks({"model": model, "loss": loss, "optimizer": optimizer, "schedule": schedule})
     chosen = {**{k: v for k, v in given.items() if v is not None}, **(settings or {})}
-    if is_embedding(chosen.get("task"), experiment):  # vectors in place of a network and its predictions
-        return embed(data, {**named, **chosen}, experiment=experiment, out=out)  # type: ignore[return-value]
+    begun = (out if resume is True else resume) or None
+    apart = _apart(data, {**named, **chosen}, experiment, out, begun, check=check)
+    if apart is not None:
+        return apart  # type: ignore[no-any-return]  # a run of its own kind
     for kind, several in (("regularizers", regularizers), ("augmentations", augmentations)):
         if several is not None:
             chosen[kind], own = sort_list(kind, several)
             setattr(objects, kind, own)
+    chosen |= averaged(average, chosen, experiment)
     refuse_idle_settings(objects, chosen, data)
     if isinstance(model, str) and (is_own_code(model) or model.endswith(".py")):
         objects.model = import_model(model)
@@ -193,6 +209,9 @@ def train(
     base = base.changed({**named, **chosen})
     objects.source = source
     keys = {*named, *chosen, *(experiment.chosen() if experiment and not resume else ())}
+    refuse_idle_text(base, keys)
+    if folder is None:
+        base = base.changed(text_defaults(base, keys))
     meant = settings_of(base, objects.regularizers)
     refuse_contradictions(meant, base, keys)
     base = base.changed(meant)
@@ -202,10 +221,22 @@ def train(
         None if _is_fraction(test) else test,
         own_model=objects.model is not None or is_own_code(base.model.name),
         source=source,
+        coder=_coder(folder, source) if is_language(base) else None,
+        carries=goes_on(objects.model),
     )
     job = Job(base, inputs, objects, keys, out, callbacks, on_start)
+    return _perform(
+        gated(job, check, resumed=folder is not None), folder, asked_members(members, folder), attend
+    )
+
+
+def _perform(job: Job, folder: RunFolder | None, how: Members | None, attend: bool | Attend) -> Run:
+    """Train once, several times, or until nothing wrong is found."""
+    refuse_apart(job.experiment, attend=bool(attend), members=how is not None)
+    if how is not None:
+        return train_ensemble(job, perform, how, folder, attended=bool(attend))
     if not attend:
-        return _run(job, folder)
+        return perform(job, folder)
     if folder is not None:
         raise ConfigError(
             "a run that goes on cannot be attended",
@@ -213,7 +244,25 @@ def train(
             received="attend beside resume",
             hint="complete the run first, then train anew from its settings",
         )
-    return attended(job, _run, Attend() if attend is True else attend)
+    return attended(job, perform, Attend() if attend is True else attend)
+
+
+def _apart(
+    data: Any, chosen: dict[str, Any], experiment: Experiment | None, out: Any, resume: Any, *, check: Any
+) -> Any:
+    """Return the run of what is no network with predictions, vectors or learners; None for all else."""
+    task = chosen.get("task")
+    if is_embedding(task, experiment):
+        refuse_checks(check)
+        return embed(data, chosen, experiment=experiment, out=out)
+    if is_structure(task, experiment):
+        refuse_checks(check)
+        return describe(data, chosen, experiment=experiment, out=out)
+    if is_reinforcement(task, experiment, resume):
+        refuse_checks(check)
+        begun = resume if isinstance(resume, str | Path) else None
+        return reinforce(data, chosen, experiment=experiment, out=out, resume=begun)
+    return None
 
 
 def _named(argument: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
@@ -229,104 +278,16 @@ def _named(argument: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
     )
 
 
-def _run(job: Job, folder: RunFolder | None = None) -> Run:
-    experiment, objects, callbacks = job.experiment, job.objects, job.callbacks
-    chosen = job.chosen
-    resumed = folder is not None
+def _coder(folder: RunFolder | None, source: Source | None) -> TextCoder | None:
+    """Return the vocabulary of the run that goes on, or of the one that is started from."""
     if folder is not None:
-        chosen = chosen | set(folder.manifest["chosen"])
-    device = choose_device(experiment.training.device)
-    feeds, prepared, experiment = make_feeds(experiment, job.inputs, device)
-    if folder is not None:
-        refuse_other_data(folder, prepared)
-    if objects.model is None and is_own_code(experiment.model.name):
-        raise own_model_needed(experiment.model.name)
-    with generators.seeded(experiment.seed), generators.deterministic(experiment.training.deterministic):
-        problem, experiment = build(experiment, feeds, objects, device)
-        if folder is None and job.out is not False:
-            # A loader does not tell its classes; by now the model has.
-            signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
-            folder = _begin(experiment, signature, prepared, chosen, job.out, problem)
-        elif folder is not None:
-            refuse_other_settings(folder.experiment, experiment)
-            callbacks = [Reopen(folder, experiment, chosen), *callbacks]
-        run = Run(
-            experiment=experiment,
-            predictor=problem,
-            feeds=feeds,
-            prepared=prepared,
-            folder=folder,
-            chosen=chosen,
-        )
-        keep: list[Callback] = [KeepHistory(folder)] if folder else []
-        if experiment.training.watch and Watch.current() is None:
-            made = isinstance(problem.train, FeatureBatches)  # features, whose scale is not the user's to set
-            run.diagnosis = Diagnosis(
-                lambda finding: run.tell(finding), ignore=("unscaled-inputs",) if made else ()
-            )
-            keep.append(run.diagnosis)
-        added = job.on_start(run) if job.on_start else ()
-        run.state = _fit(run, problem, [*callbacks, *keep, *added], resumed)
-    run.finish()
-    return run
+        return stored_coder(folder)
+    return stored_coder(Path(source.name)) if source is not None else None
 
 
-def _begin(
-    experiment: Experiment,
-    signature: Signature,
-    prepared: Prepared | None,
-    chosen: set[str],
-    out: Path | str | bool | None,
-    problem: Problem,
-) -> RunFolder:
-    """Make the run's folder, with all that is known before the first step."""
-    facts = {
-        "status": "running",
-        "chosen": sorted(chosen),
-        "signature": vars(signature),
-        "split": prepared.split.text if prepared else None,
-        "data": fingerprints(prepared),
-        "versions": versions(),
-        "ledger": [],
-        **({"speed": problem.speed.to_plain()} if problem.speed else {}),
-        **({"transfer": problem.transfer.to_plain()} if problem.transfer else {}),
-        **origin(),
-    }
-    files = {"experiment.toml": experiment.to_toml(), "manifest.json": json.dumps(facts, indent=1) + "\n"}
-    if prepared:
-        files["preprocessing.json"] = json.dumps(prepared.preprocessor.to_state()) + "\n"
-    return RunFolder.create(experiment.name, files, out=out if isinstance(out, str | Path) else None)
-
-
-def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], resumed: bool) -> State:
-    settings, folder = run.experiment.training, run.folder
-    checkpoints = snapshot = None
-    if folder:
-        checkpoints = Checkpoints(
-            folder.state, seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps
-        )
-        if resumed and folder.state.exists():
-            snapshot = checkpoints.load()
-    try:
-        return fit(
-            problem,
-            epochs=settings.epochs,
-            patience=settings.patience,
-            min_delta=settings.min_delta,
-            restore_best=settings.restore_best,
-            callbacks=callbacks,
-            checkpoints=checkpoints,
-            resume=snapshot,
-        )
-    except BaseException as error:
-        if folder and folder.manifest["status"] == "running":
-            with suppress(StorageError):  # a full disk is the likeliest reason to be here
-                ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                folder.update_manifest(status=ended)
-        raise
-    finally:
-        if problem.transfer is not None and problem.transfer.freezing is not None:
-            problem.transfer.freezing.release()
+def _is_path(value: Any) -> bool:
+    """Say whether data were given in the place of the model."""
+    return isinstance(value, str | Path) and not str(value).endswith(".py") and Path(value).exists()
 
 
 def _is_fraction(value: Any) -> bool:

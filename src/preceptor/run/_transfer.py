@@ -11,7 +11,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from preceptor.errors import ConfigError
 from preceptor.run._load import own_model_needed
-from preceptor.run._refusals import fingerprints
 from preceptor.run._run import Run
 from preceptor.training.build import Objects
 from preceptor.training.experiment import Experiment
@@ -69,7 +68,7 @@ def _of_run(run: Run) -> Source:
         run.preprocessor,
         tuple(getattr(run.task, "classes", ())),
         len(run.prepared.split.train) if run.prepared else None,
-        fingerprints(run.prepared) or {},
+        run.feeds.data if run.feeds else {},
     )
 
 

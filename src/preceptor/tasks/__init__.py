@@ -3,19 +3,34 @@
 from preceptor.tasks._make import KIND_OF_TASK, make
 from preceptor.tasks._task import Task
 from preceptor.tasks.classification import Classification
+from preceptor.tasks.density import AnomalyDetection, DensityEstimation
+from preceptor.tasks.imputation import Imputation
 from preceptor.tasks.interval import bootstrap, wilson
+from preceptor.tasks.language import LanguageModelling
+from preceptor.tasks.multi_label import MultiLabel
 from preceptor.tasks.reconstruction import Denoising, Reconstruction
 from preceptor.tasks.regression import Regression
 from preceptor.tasks.segmentation import Segmentation
+from preceptor.tasks.tagging import Tagging
+from preceptor.tasks.transcription import Transcription
+from preceptor.tasks.translation import Translation
 
 __all__ = [
     "KIND_OF_TASK",
+    "AnomalyDetection",
     "Classification",
     "Denoising",
+    "DensityEstimation",
+    "Imputation",
+    "LanguageModelling",
+    "MultiLabel",
     "Reconstruction",
     "Regression",
     "Segmentation",
+    "Tagging",
     "Task",
+    "Transcription",
+    "Translation",
     "bootstrap",
     "make",
     "wilson",

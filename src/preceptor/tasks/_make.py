@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -10,9 +10,16 @@ from torch import Tensor
 from preceptor.errors import ConfigError, UnknownName
 from preceptor.tasks._task import Task
 from preceptor.tasks.classification import Classification
+from preceptor.tasks.density import AnomalyDetection, DensityEstimation
+from preceptor.tasks.imputation import Imputation
+from preceptor.tasks.language import LanguageModelling, SymbolTask
+from preceptor.tasks.multi_label import MultiLabel
 from preceptor.tasks.reconstruction import Denoising, Reconstruction
 from preceptor.tasks.regression import Regression
 from preceptor.tasks.segmentation import Segmentation
+from preceptor.tasks.tagging import Tagging
+from preceptor.tasks.transcription import Transcription
+from preceptor.tasks.translation import Translation
 
 __all__ = ["KIND_OF_TASK", "make"]
 
@@ -20,8 +27,23 @@ _NAMES = {
     "categories": ("classification",),
     "numbers": ("regression",),
     "masks": ("segmentation",),
-    "inputs": ("reconstruction", "denoising"),
+    "inputs": ("reconstruction", "denoising", "imputation"),
+    "labels": ("multi-label",),
+    "texts": ("transcription",),
+    "tags": ("tagging",),
+    "anomalies": ("density-estimation", "anomaly-detection"),
+    "next-symbols": ("language-modelling",),
+    "sequences": ("translation",),
 }
+_OF_CLASSES: dict[str, Callable[..., Task]] = {
+    "categories": Classification,
+    "masks": Segmentation,
+    "labels": MultiLabel,
+    "texts": Transcription,
+    "tags": Tagging,
+}
+_OF_SYMBOLS: dict[str, type[SymbolTask]] = {"next-symbols": LanguageModelling, "sequences": Translation}
+_OF_INPUTS: dict[str, type[Reconstruction]] = {"denoising": Denoising, "imputation": Imputation}
 KIND_OF_TASK = {task: kind for kind, tasks in _NAMES.items() for task in tasks}
 """The kind of targets that each task needs."""
 
@@ -36,6 +58,10 @@ class Units(Protocol):
     @property
     def target_peak(self) -> float:
         """The range of inputs that are to be predicted."""
+
+    @property
+    def log_volume(self) -> float:
+        """Σ log σ over all numbers of an example: the logarithm of the volume that scaling makes 1."""
 
     @property
     def target_offset(self) -> Tensor:
@@ -59,9 +85,11 @@ def make(
 
     Arguments:
         name: such as ``"classification"`` or ``"segmentation"``; None takes what suits ``target_kind``.
-        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``.
-        classes: display names of the categories, of examples or of pixels.
-        dims: how many numbers a target has; channels, where the input is the target.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"``, ``"inputs"``, ``"labels"`` or
+            ``"anomalies"``.
+        classes: display names of the categories, of examples or of pixels; of labels; of what is unusual.
+        dims: how many numbers a target has; channels, where the input is the target; symbols, where they
+        come next.
         loss: a name of the catalogue; None takes the task's own.
         preprocessor: tells the units in which measures of numbers are given.
         metrics: names of the catalogue, the headline measure first; empty takes the task's own.
@@ -77,25 +105,18 @@ def make(
         >>> make(None, "numbers", dims=2).outputs
         2
     """
-    suited = _NAMES.get(target_kind)
-    if suited is None:
-        raise UnknownName("kind of target", target_kind, _NAMES)
-    known = KIND_OF_TASK
-    if name is not None and name not in known:
-        raise UnknownName("task", name, known)
-    if name is not None and name not in suited:
-        raise ConfigError(
-            f"the targets do not suit {name}",
-            expected=f"{known[name]} as targets",
-            received=target_kind,
-            hint=f'task="{suited[0]}"',
-        )
+    _check(name, target_kind)
     judged: dict[str, Any] = {"loss": loss or "auto", "metrics": tuple(metrics)}
-    if target_kind == "categories":
-        return Classification(tuple(classes), **judged)
-    if target_kind == "masks":
-        return Segmentation(tuple(classes), **judged)
+    if target_kind in _OF_CLASSES:
+        return _OF_CLASSES[target_kind](tuple(classes), **judged)
+    if target_kind in _OF_SYMBOLS:
+        return _OF_SYMBOLS[target_kind](dims, **judged)
     units: dict[str, Any] = {}
+    if target_kind == "anomalies":
+        units = {"log_volume": preprocessor.log_volume} if preprocessor is not None else {}
+        if name == "anomaly-detection":
+            return AnomalyDetection(**units, anomalies=tuple(classes), **judged)
+        return DensityEstimation(**units, **judged)
     if preprocessor is not None:
         offset, scale = preprocessor.target_offset.tolist(), preprocessor.target_scale.tolist()
         units = {"offset": tuple(offset), "scale": tuple(scale)}
@@ -103,4 +124,19 @@ def make(
         return Regression(dims, **units, **judged)
     if preprocessor is not None:
         units |= {"peak": preprocessor.target_peak, "images": preprocessor.kind == "images"}
-    return (Denoising if name == "denoising" else Reconstruction)(dims, **units, **judged)
+    return _OF_INPUTS.get(name or "", Reconstruction)(dims, **units, **judged)
+
+
+def _check(name: str | None, target_kind: str) -> None:
+    suited = _NAMES.get(target_kind)
+    if suited is None:
+        raise UnknownName("kind of target", target_kind, _NAMES)
+    if name is not None and name not in KIND_OF_TASK:
+        raise UnknownName("task", name, KIND_OF_TASK)
+    if name is not None and name not in suited:
+        raise ConfigError(
+            f"the targets do not suit {name}",
+            expected=f"{KIND_OF_TASK[name]} as targets",
+            received=target_kind,
+            hint=f'task="{suited[0]}"',
+        )

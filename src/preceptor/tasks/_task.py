@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -131,8 +132,12 @@ class Task(ABC):
     def probabilities(self, output: Tensor) -> Tensor | None:
         """Return the probability of each class, (N, K); None where there are no classes."""
 
-    def meters(self) -> dict[str, Metric]:
-        """Return a new metric for each name in ``metrics``; they take raw outputs and targets."""
+    def meters(self, of: Any = None) -> dict[str, Metric]:
+        """Return a new metric for each name in ``metrics``; they take raw outputs and targets.
+
+        Arguments:
+            of: the batches that are measured, for measures that depend on where they come from.
+        """
         return {name: self._meter(name) for name in self.metrics}
 
     def _meter(self, name: str) -> Metric:
@@ -143,6 +148,22 @@ class Task(ABC):
         """Return each example's own loss, (N,): the largest are the worst predictions."""
         each: Tensor = get(self.loss, kind="loss", reduction="none")(*self.align(output, target))
         return each.reshape(len(output), -1).mean(1)
+
+    def counted(self, target: Tensor) -> int:
+        """Return how many terms the mean loss of a batch is over: its examples, unless some do not count."""
+        return len(target)
+
+    def told(self, settings: Any) -> Task:
+        """Return the task with what the settings of the data say of it; by default as it is."""
+        return self
+
+    def fitted(self, output: Tensor, target: Tensor) -> Mapping[str, Any]:
+        """Return those fields of the task that are set on validation examples once training is over."""
+        return {}
+
+    def each_class(self, output: Tensor, target: Tensor) -> dict[str, dict[str, float]]:
+        """Return measures of each class by its name, from what `compact` returned; by default none."""
+        return {}
 
     def compact(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return what of a batch `interval` needs, a row for each example; by default all of it."""

@@ -136,6 +136,10 @@ class Segmentation(Task):
         """Return a bootstrap interval for the headline measure, over images, from what `compact` returned."""
         return bootstrap(lambda: _Counted(self._overlap(self.metrics[0])), output, target, level=level)
 
+    def each_class(self, output: Tensor, target: Tensor) -> dict[str, dict[str, float]]:
+        """Return IoU and Dice of each class, by its name, from what `compact` returned."""
+        return self.by_class(output.sum(0))
+
     def by_class(self, matrix: Tensor) -> dict[str, dict[str, float]]:
         """Return IoU and Dice of each class, by its name, from a confusion matrix (K, K)."""
         measures = {name: overlaps(matrix, name.lower()).tolist() for name in ("IoU", "Dice")}

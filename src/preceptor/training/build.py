@@ -14,6 +14,7 @@ from preceptor.data import generators
 from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, ModelError
 from preceptor.training.augmentation import behind, make_pipeline, suited
+from preceptor.training.carry import Carried
 from preceptor.training.dense import balanced, model_penalty, on_a_grid, own_parts
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
@@ -78,6 +79,8 @@ def build(
             part.forget(transfer.fresh if transfer else ())
     optimizer, optimizer_block = make_optimizer(experiment, objects, model, transfer)
     steps = max(1, -(-len(feeds.train) // experiment.training.grad_accumulation))
+    if regularization:
+        regularization.plan(steps * experiment.training.epochs)
     monitor, mode = choose_monitor(experiment, feeds, task)
     scheduler, scheduler_steps, schedule_block = make_schedule(experiment, objects, optimizer, steps, mode)
     settings = experiment.training
@@ -100,6 +103,7 @@ def build(
         augment=pipeline,
         tiling=Tiling.of(feeds.sample[0], output) if on_a_grid(kind, shape) else None,
         regularization=regularization or None,
+        carried=Carried() if feeds.carries else None,
         population=feeds.every if needs_population(experiment, regularization, model) else None,
         transfer=transfer,
     )
@@ -147,6 +151,12 @@ def _check_closure(problem: Problem, parts: list[Any], optimizer: str) -> None:
     """Check that nothing is asked for which an optimizer that evaluates the loss itself cannot follow."""
     if problem.transfer is not None:
         refuse_layers_apart(problem.transfer)
+    if problem.carried is not None:
+        raise ConfigError(
+            "an optimizer that evaluates the loss several times a step must find it the same",
+            expected="an optimizer of one evaluation a step, such as adam or sgd",
+            received=f"{optimizer}, and a network whose state goes on with every evaluation",
+        )
     if parts or problem.augment:
         known = catalogue.find(optimizer, "optimizer")
         closure = known[0].traits.get("closure") if known else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from preceptor.training.experiment import Block, Experiment
 
 __all__ = [
     "DENSE",
+    "Disturbance",
     "Together",
     "balanced",
     "disturbed",
@@ -81,18 +83,56 @@ def simplest(task: str, shape: Sequence[int]) -> Block:
     return Block.model_validate({"name": "u-net", "base": 16, "depth": depth})
 
 
-def disturbed(part: Part | None, noise: float) -> Part | None:
-    """Return examples with noise · ε on their inputs, ε ~ N(0, 1), always the same; targets stay clean."""
-    if part is None or not noise or not len(part.y):
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to inputs that are their own targets.
+
+    Attributes:
+        noise: the standard deviation of what is added.
+        missing: the share of the values that is hidden: NaN in the inputs, and alone asked for.
+
+    Example:
+        >>> bool(Disturbance()), bool(Disturbance(noise=0.5))
+        (False, True)
+    """
+
+    noise: float = 0.0
+    missing: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.noise > 0 or self.missing > 0
+
+    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> tuple[Any, Tensor]:
+        """Return disturbed inputs and what is asked for: all targets, or those that are hidden."""
+        if not self.missing:
+            fresh = torch.randn_like if generator is None else _drawn(torch.randn, generator)
+            return x + self.noise * fresh(x), y
+        hidden = (torch.rand_like if generator is None else _drawn(torch.rand, generator))(x) < self.missing
+        if not bool((hidden & ~y.isnan()).any()):
+            return x, y
+        return x.masked_fill(hidden, torch.nan), y.masked_fill(~hidden, torch.nan)
+
+
+def _drawn(draw: Callable[..., Tensor], generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """Return what draws numbers for a tensor from a generator on the CPU."""
+    return lambda x: draw(x.shape, generator=generator).to(x)
+
+
+def disturbed(part: Part | None, how: Disturbance) -> Part | None:
+    """Return examples whose inputs are disturbed, always in the same way."""
+    if part is None or not how or not len(part.y):
         return part
     x = part.x if isinstance(part.x, Tensor) else part.x[torch.arange(len(part.x))]
-    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(len(x)))
-    return Part(x + noise * drawn.to(x), part.y, part.rows)
+    return Part(*how(x, part.y, torch.Generator().manual_seed(len(x))), part.rows)
 
 
-def with_noise(experiment: Experiment) -> float:
-    """Return the standard deviation of what denoising removes; 0 for other tasks."""
-    return experiment.data.noise if experiment.task == "denoising" else 0.0
+def with_noise(experiment: Experiment) -> Disturbance:
+    """Return what denoising removes, or imputation fills in; nothing for other tasks."""
+    data = experiment.data
+    return Disturbance(
+        noise=data.noise if experiment.task == "denoising" else 0.0,
+        missing=data.missing if experiment.task == "imputation" else 0.0,
+    )
 
 
 def balanced(target: Tensor, classes: int) -> list[float]:
@@ -144,14 +184,14 @@ class Together(Regularizer):
         return moved[:, :channels], torch.where(within >= 0.5, found, found.new_full((), VOID))
 
 
-class _Noise(Regularizer):
-    """Fresh noise on the inputs of every batch."""
+class _Disturbed(Regularizer):
+    """The inputs of every batch, disturbed anew."""
 
-    def __init__(self, noise: float) -> None:
-        self.noise = noise
+    def __init__(self, how: Disturbance) -> None:
+        self.how = how
 
     def examples(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
-        return x + self.noise * torch.randn_like(x), y
+        return self.how(x, y)
 
 
 class _Own(Regularizer):
@@ -182,7 +222,7 @@ def own_parts(
     """
     parts: list[tuple[Any, Block]] = []
     if with_noise(experiment):
-        parts.append((_Noise(with_noise(experiment)), Block(name="noise:denoising")))
+        parts.append((_Disturbed(with_noise(experiment)), Block(name=f"disturbance:{experiment.task}")))
     if not on_a_grid(target_kind, shape):
         return list(made), parts
     kept: list[tuple[Any, Block]] = []

@@ -9,7 +9,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from preceptor.data import Prepared
 from preceptor.errors import ConfigError
@@ -51,7 +51,7 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
     Raises:
         ConfigError: something in the run has no plain form; the message says what.
     """
-    if feeds.signature.target_kind in DENSE:
+    if feeds.signature.target_kind in (*DENSE, "sequences", "next-symbols"):
         raise _no_plain_form(f"the task is {experiment.task}", "a classification or a regression")
     if prepared is None:
         raise _no_plain_form("the data come from loaders of your own", "your program is the plain script")
@@ -60,6 +60,8 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
             "weights of another run, or layers that are frozen or have rates of their own",
             "a run from scratch",
         )
+    if experiment.data.bag is not None:
+        raise _no_plain_form("the examples are drawn with replacement", "--set data.bag=none")
     if beside := beside_the_loss(experiment):
         hint = (
             "a run without, or one that regularises by the optimizer's weight_decay and the model's dropout"
@@ -178,13 +180,15 @@ def _schedule(problem: Problem) -> tuple[str, set[str]]:
         text = f"\n\n{source}\n\nscheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, {call})"
         mathematics = {"import math"} if "math." in source else set()
         return text, {"from functools import partial", *mathematics}
-    if problem.scheduler_steps == "metric":
+    if isinstance(scheduler, ReduceLROnPlateau):
         names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "eps")
         options = ", ".join(f"{n}={getattr(scheduler, n)!r}" for n in names)
-        minimum = f"min_lr={scheduler.min_lrs[0]!r}"  # type: ignore[attr-defined]
+        minimum = f"min_lr={scheduler.min_lrs[0]!r}"
         call = f"torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, {options}, {minimum})"
         return f"scheduler = {call}", set()
-    raise _no_plain_form(f"the schedule {type(scheduler).__name__}", "a schedule of the catalogue")
+    raise _no_plain_form(
+        f"the schedule {type(scheduler).__name__}", "a schedule of steps or epochs, or plateau"
+    )
 
 
 def _loss(experiment: Experiment, problem: Problem) -> str:

@@ -37,14 +37,15 @@ def evaluate(predictor: Predictor, batches: Batches) -> dict[str, float]:
     Raises:
         DataError: the pass has no batches.
     """
-    meters = predictor.task.meters()
+    meters = predictor.task.meters(batches)
     losses: list[Tensor] = []
     sizes: list[int] = []
-    with evaluation(predictor.model):
+    with evaluation(predictor.model), predictor.afresh():
         for x, y in batches.epoch():
             output = predictor.forward(x)
-            losses.append(predictor.judge(output, y))
-            sizes.append(len(y))
+            if size := predictor.task.counted(y):
+                losses.append(predictor.judge(output, y))
+                sizes.append(size)
             for meter in meters.values():
                 meter.update(output, y)
     _require(losses)
@@ -69,7 +70,7 @@ def outputs(
         DataError: the pass has no batches.
     """
     collected: list[tuple[Tensor, Tensor]] = []
-    with evaluation(predictor.model):
+    with evaluation(predictor.model), predictor.afresh():
         for x, y in batches.epoch():
             output = predictor.forward(x).float()
             kept, target = keep(output, y) if keep else (output, y)

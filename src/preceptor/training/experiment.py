@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 
 from preceptor.errors import ConfigError, DataError, nearest
 from preceptor.training.listed import listed, read_epoch, read_factor, texts
+from preceptor.training.settings import Settings, TextSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,16 +30,16 @@ __all__ = ["Block", "DataSettings", "Experiment", "TrainingSettings", "TransferS
 
 
 _PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _none(cls, value: Any, info: ValidationInfo) -> Any:
-        optional = type(None) in get_args(cls.model_fields[info.field_name or ""].annotation)
-        return None if optional and value == "none" else value  # TOML has no null
+_SPELLINGS = {
+    "language-modeling": "language-modelling",
+    "language-model": "language-modelling",
+    "multilabel": "multi-label",
+    "multi-label-classification": "multi-label",
+    "anomaly": "anomaly-detection",
+    "outlier-detection": "anomaly-detection",
+    "density": "density-estimation",
+    "synthesis": "density-estimation",
+}
 
 
 class Block(BaseModel):
@@ -60,7 +61,7 @@ class Block(BaseModel):
         return dict(self.model_extra or {})
 
 
-class DataSettings(_Settings):
+class DataSettings(Settings):
     """Where the examples come from, how they are split and scaled."""
 
     source: str = Field(default="arrays", description="a built-in set, a file or a folder")
@@ -68,6 +69,12 @@ class DataSettings(_Settings):
     val: float = Field(default=0.15, ge=0, lt=1, description="share of the examples to validate on")
     test: float = Field(default=0.15, ge=0, lt=1, description="share of the examples to test on, once")
     seed: int = Field(default=0, ge=0, description="of the split, apart from the training's")
+    bag: int | None = Field(
+        default=None, ge=0, description="learn from examples drawn with replacement, by this seed"
+    )
+    bag_share: float = Field(
+        default=1.0, gt=0, le=1, description="size of the bag, of the examples there are"
+    )
     scale: Literal["auto", "standard", "none"] = "auto"
     order: Literal["auto", "random", "blocks"] = Field(
         default="auto", description="of the split; blocks keep neighbours together, as masks' slices need"
@@ -81,15 +88,34 @@ class DataSettings(_Settings):
         ge=0,
         description="what denoising removes, in standard deviations of the inputs as scaled",
     )
+    missing: float = Field(
+        default=0.3, gt=0, lt=1, description="share of the values that imputation hides, to be found again"
+    )
+    anomalies: tuple[str, ...] = Field(
+        default=("auto",), description="classes that are unusual: measured on, not learned from"
+    )
+    beam: int = Field(default=1, ge=1, description="beginnings kept in decoding a transcription; 1: greedy")
+    contamination: float = Field(
+        default=0.05, ge=0, lt=1, description="share of usual examples that anomaly detection may flag"
+    )
     image_size: int | tuple[int, int] | Literal["auto"] = Field(
         default="auto", description="pixels that images are brought to: a number, or [H, W]"
     )
     image_fit: Literal["crop", "pad", "stretch"] = Field(
         default="crop", description="what is done with images of another size"
     )
+    audit: Literal["quick", "full", "none"] = Field(
+        default="quick", description="look the data over before training"
+    )
+
+    @field_validator("anomalies", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        several = value if isinstance(value, list | tuple) else [value]
+        return [str(one) for one in several if one not in ("none", None)]
 
 
-class TrainingSettings(_Settings):
+class TrainingSettings(Settings):
     """How the loop runs."""
 
     epochs: int = Field(default=100, ge=1)
@@ -110,12 +136,20 @@ class TrainingSettings(_Settings):
     mode: Literal["auto", "min", "max"] = "auto"
     patience: int | None = Field(default=10, ge=1, description="epochs without improvement before stopping")
     min_delta: float = Field(default=0.0, ge=0, description="what counts as an improvement")
+    goal: float | None = Field(
+        default=None,
+        description="the headline measure that is wanted: what people reach, or nobody can better",
+    )
     restore_best: bool = True
     train_examples: int | Literal["auto"] = Field(
         default="auto", description="training examples on which train_loss is measured; 0: not measured"
     )
     device: str = "auto"
     deterministic: bool = False
+    shard: Literal["none", "fully"] = Field(
+        default="none",
+        description="what several processes cut up: nothing, or weights, gradients and moments",
+    )
     watch: bool = Field(default=True, description="look on while it trains, and judge the run")
     checkpoint_seconds: float | None = Field(default=10.0, ge=0, description="seconds between checkpoints")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints")
@@ -134,7 +168,7 @@ class TrainingSettings(_Settings):
         return value
 
 
-class TransferSettings(_Settings):
+class TransferSettings(Settings):
     """What is taken over from an earlier run, what of it is frozen, and how fast the rest learns."""
 
     source: str | None = Field(default=None, description="a run folder, or a .safetensors file")
@@ -177,7 +211,7 @@ class TransferSettings(_Settings):
         return [read_factor(text) for text in self.lr_factors]
 
 
-class Experiment(_Settings):
+class Experiment(Settings):
     """All settings of a training; what is ``"auto"`` is decided when data and model are known.
 
     Example:
@@ -202,12 +236,18 @@ class Experiment(_Settings):
         default=(), description="augmentations of the catalogue, in order"
     )
     training: TrainingSettings = TrainingSettings()
+    text: TextSettings = TextSettings()
     transfer: TransferSettings = TransferSettings()
 
     @field_validator("regularizers", "augmentations", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return listed(value)
+
+    @field_validator("task")
+    @classmethod
+    def _spelt(cls, value: str) -> str:
+        return _SPELLINGS.get(value, value)
 
     @field_validator("name")
     @classmethod

@@ -13,14 +13,16 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, SubsetRandomSa
 from preceptor.data import Part, Prepared, Preprocessor
 from preceptor.data._pixels import subset
 from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches
+from preceptor.data.text import TextParts
 from preceptor.data.windows import WindowBatches
 from preceptor.errors import DataError
-from preceptor.training.dense import disturbed, maps_in_a_batch
+from preceptor.training.dense import Disturbance, disturbed, maps_in_a_batch
 
 __all__ = ["Feeds", "Signature", "feeds_from_loaders", "feeds_from_prepared", "in_order"]
 
 _EVALUATION_BATCH = 1024  # examples; a quarter for images, whose activations outgrow the cache
 _EVALUATION_BYTES = 8 << 20  # inputs in one evaluation batch: larger ones gain nothing and cost memory
+_UNDISTURBED = Disturbance()
 _PROBE = 1000  # training examples on which the training is measured, unless validation has more
 
 
@@ -30,9 +32,10 @@ class Signature:
 
     Attributes:
         input_shape: of one example, without the batch axis; None where inputs are not one tensor.
-        target_kind: ``"categories"``, ``"numbers"``, ``"masks"`` or ``"inputs"``.
+        target_kind: ``"categories"``, ``"numbers"``, ``"masks"``, ``"inputs"`` or ``"next-symbols"``.
         classes: the names of the categories; empty where only the model knows how many there are.
-        dims: how many numbers a target holds, or how many channels, where the input is the target.
+        dims: how many numbers a target holds, or how many channels, where the input is the target; symbols
+            that there are, where they come next.
     """
 
     input_shape: tuple[int, ...] | None
@@ -55,6 +58,8 @@ class Feeds:
         examples: how many there are in ``train``; None where a loader does not tell.
         preprocessor: what was fitted on the training examples; None for a user's own loaders.
         data: the fingerprints of examples and split; empty for a user's own loaders.
+        text: the text, where that is what the batches are cut from.
+        carries: whether a batch goes on where the one before it ended: the model's state is handed on.
     """
 
     train: Batches
@@ -66,6 +71,8 @@ class Feeds:
     examples: int | None
     preprocessor: Preprocessor | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    text: TextParts | None = None
+    carries: bool = False
 
     @property
     def every(self) -> Batches | None:
@@ -96,7 +103,7 @@ def feeds_from_prepared(
     device: torch.device,
     seed: int,
     crop: int | None = None,
-    noise: float = 0.0,
+    noise: Disturbance = _UNDISTURBED,
 ) -> Feeds:
     """Make feeds from data in memory; the tensors are moved to ``device`` once.
 
@@ -107,7 +114,7 @@ def feeds_from_prepared(
         device: where they lie.
         seed: of their order.
         crop: learn from random windows of this size.
-        noise: on the inputs that are measured on, in units of the inputs.
+        noise: what is done to the inputs that are measured on, in units of the inputs.
     """
     x, y = data.train.x.to(device), data.train.y.to(device)
     val = in_order(disturbed(data.val, noise), batch_size=batch_size, device=device)

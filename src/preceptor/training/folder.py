@@ -18,7 +18,7 @@ from preceptor.files import atomic, write_text
 from preceptor.training.experiment import Experiment
 from preceptor.training.history import History
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "take_number"]
 
 
 class RunFolder:
@@ -69,7 +69,7 @@ class RunFolder:
                 (hidden / part).mkdir(parents=True, exist_ok=True)
             for file, text in files.items():
                 write_text(hidden / file, text)
-            return cls(hidden.rename(target) if target else _take_number(hidden, Path(runs), name))
+            return cls(hidden.rename(target) if target else take_number(hidden, Path(runs), name))
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
             if isinstance(error, StorageError):
@@ -128,6 +128,11 @@ class RunFolder:
         return self._listed("findings.json", "findings")
 
     @property
+    def samples(self) -> list[dict[str, Any]]:
+        """What the network wrote at the ends of some epochs, where a text was continued."""
+        return self._listed("samples.json", "samples") or []
+
+    @property
     def changes(self) -> list[dict[str, Any]]:
         """The rounds of an attended training: what was tried, and what was applied."""
         return self._listed("changes.json", "rounds") or []
@@ -174,6 +179,13 @@ class RunFolder:
             CheckpointError: there are none, or the file is damaged.
         """
         path = self.path / "weights" / f"{name}.safetensors"
+        if self.manifest["signature"].get("kind") == "ensemble":
+            raise CheckpointError(
+                f"{self.path} is an ensemble, whose members have the weights",
+                expected="a single run",
+                received="several",
+                hint=str(self.path / "member-1"),
+            )
         try:
             return load_file(path)
         except (OSError, ValueError, SafetensorError) as error:
@@ -189,7 +201,8 @@ def _no_weights(path: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _take_number(hidden: Path, runs: Path, name: str) -> Path:
+def take_number(hidden: Path, runs: Path, name: str) -> Path:
+    """Give a hidden folder the next free name, ``<name>-<n>``, among others; return where it is."""
     ends = (p.name.rpartition("-")[2] for p in runs.glob(f"{name}-*"))
     number = max((int(end) for end in ends if end.isdecimal()), default=0) + 1
     while True:

@@ -16,13 +16,18 @@ from preceptor.catalogue.architectures.providers import expected_moments
 from preceptor.data import Dataset, Prepared, Preprocessor, load, prepare
 from preceptor.data._masks import MaskCoder
 from preceptor.data.batches import loader_for
+from preceptor.data.text import TextCoder
 from preceptor.errors import ConfigError, DataError
 from preceptor.tasks import KIND_OF_TASK
+from preceptor.training.bags import bag_rows, bagged, refuse_bags
 from preceptor.training.build import batch_size_for
 from preceptor.training.dense import maps_in_a_batch, on_a_grid, with_noise
 from preceptor.training.experiment import DataSettings, Experiment
 from preceptor.training.feeds import Feeds, feeds_from_loaders, feeds_from_prepared
+from preceptor.training.language import is_language, text_feeds
 from preceptor.training.own_code import guarded
+from preceptor.training.pairs import feeds_of_pairs, is_pairs
+from preceptor.training.purpose import for_task, loading, takes_gaps, with_indicator
 from preceptor.training.source import Source, open_source
 
 __all__ = ["Inputs", "make_feeds"]
@@ -33,6 +38,8 @@ class Inputs:
     """What a caller gave as data; ``val`` and ``test`` only where they are data of their own.
 
     ``source`` is the run that weights and scaling come from, where there is one.
+    ``coder`` is the vocabulary of the run that goes on, ``carries`` whether a model of one's own hands on a
+    state along a text.
     """
 
     data: Any
@@ -40,6 +47,8 @@ class Inputs:
     test: Any = None
     own_model: bool = False
     source: Source | None = None
+    coder: TextCoder | None = None
+    carries: bool | None = None
 
     def scaling(self, experiment: Experiment) -> tuple[str, Callable[[Preprocessor], Preprocessor] | None]:
         """Return how the inputs are scaled, and what brings them to the scale that the weights know.
@@ -68,7 +77,21 @@ def make_feeds(
         DataError: the data cannot be read, or do not suit the task.
         ConfigError: validation or test data of another form than the training data.
     """
+    if is_pairs(experiment, inputs.data):
+        return feeds_of_pairs(experiment, inputs.data, inputs.val, inputs.test, device)
+    if is_language(experiment):
+        feeds, experiment = text_feeds(
+            experiment,
+            inputs.data,
+            device,
+            val=inputs.val,
+            test=inputs.test,
+            coder=inputs.coder,
+            carries=inputs.carries if inputs.own_model else None,
+        )
+        return feeds, None, experiment
     if isinstance(inputs.data, DataLoader | TorchDataset) and not isinstance(inputs.data, TensorDataset):
+        refuse_bags(experiment.data, inputs.data)
         feeds = _from_loaders(experiment, inputs, device)
         own = isinstance(inputs.data, DataLoader)
         if own and experiment.training.batch_size not in ("auto", feeds.train.batch_size):
@@ -83,7 +106,7 @@ def make_feeds(
         if experiment.name == "auto":
             known["name"] = "run"
         return feeds, None, experiment.changed(known)
-    dataset = _with_parts(inputs, experiment.data)
+    dataset = for_task(_with_parts(inputs, experiment.data, **loading(experiment)), experiment)
     in_code = not isinstance(inputs.data, str) and dataset.kind in ("tensors", "vectors", "images")
     scale, adapt = inputs.scaling(experiment)
     again = "auto" if scale == "auto" and adapt else None  # decided by the model's name
@@ -101,7 +124,9 @@ def make_feeds(
         adapt=adapt,
         order=experiment.data.order,
         ignore=experiment.data.ignore,
+        gaps=takes_gaps(experiment),
     )
+    prepared = bagged(prepared, experiment.data)
     kind, shape, crop = prepared.preprocessor.target_kind, prepared.train.x.shape[1:], experiment.data.crop
     grid = on_a_grid(kind, shape)
     if crop and not grid:
@@ -126,7 +151,7 @@ def make_feeds(
     if name == "auto":
         name = dataset.name.lstrip(".") or "data"  # a file may be hidden, a run is not
     decided = {"data.scale": again or scale, "name": name, **_grid_decided(experiment, prepared)}
-    return feeds, prepared, experiment.changed(decided)
+    return feeds, prepared, experiment.changed({**decided, **with_indicator(experiment)})
 
 
 def _grid_decided(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
@@ -153,9 +178,9 @@ def _target_kind(experiment: Experiment) -> str | None:
     )
 
 
-def _with_parts(inputs: Inputs, settings: DataSettings) -> Dataset:
+def _with_parts(inputs: Inputs, settings: DataSettings, **how: bool) -> Dataset:
     """Load the data; where validation or test data were given too, mark whose each example is."""
-    images: dict[str, Any] = {"image_size": settings.image_size, "image_fit": settings.image_fit}
+    images: dict[str, Any] = {"image_size": settings.image_size, "image_fit": settings.image_fit, **how}
     given = {"train": inputs.data, "val": inputs.val, "test": inputs.test}
     given = {part: value for part, value in given.items() if value is not None}
     if len(given) == 1:
@@ -242,6 +267,7 @@ def _split_dataset(experiment: Experiment, inputs: Inputs) -> list[DataLoader[An
             expected="at least one beside those held out",
             received=f"{count} examples, val={experiment.data.val}, test={experiment.data.test}",
         )
+    train_rows = train_rows[bag_rows(experiment.data, len(train_rows))]
     size = batch_size_for(experiment, len(train_rows))
     train = loader_for(
         Subset(dataset, np.sort(train_rows).tolist()), batch_size=size, shuffle=True, seed=experiment.seed

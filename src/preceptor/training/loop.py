@@ -82,7 +82,7 @@ def fit(
 
             while state.epoch < epochs and not state.stop:
                 started = perf_counter()
-                problem.begin_epoch(state.epoch + 1)
+                problem.begin_epoch(state.epoch + 1, again=state.begun)
                 _call(epoch_begin, state)
                 complete = _steps(state, ordered, checkpoints)
                 state.running.fold()
@@ -166,7 +166,7 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         group[:] = islice(batches, problem.grad_accumulation)
         if not group:
             return True
-        examples = sum(len(y) for _, y in group)
+        examples = sum(problem.counted(batch) for batch in group)
         clock.lap("data")
         for hook in batch_begin:
             hook(state)
@@ -187,6 +187,8 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
 
         state.step += 1
         state.batch += len(group)
+        if problem.distribution:
+            loss = problem.distribution.step(state, loss)
         state.loss = loss
         state.running.add(loss, examples)
         if state.running.broken:
@@ -230,10 +232,10 @@ def _accumulate(problem: Problem, group: list[Batch], examples: int, clock: Step
     """Add up the gradients of a group of batches, each weighted by its share of the examples."""
     scaler = problem.scaler
     total: Tensor | None = None
-    for x, y in group:
-        loss = problem.loss(x, y)
-        if len(group) > 1:
-            loss = loss * (len(y) / examples)
+    for batch in group:
+        loss = problem.loss(*batch)
+        if (share := problem.share(batch, examples)) != 1:
+            loss = loss * share
         clock.lap("forward")
         (scaler.scale(loss) if scaler else loss).backward()
         clock.lap("backward")
@@ -255,7 +257,7 @@ def _measure(state: State) -> dict[str, Any]:
         state.clip = GradientClipping(state.clip.max_norm)
     row["lr"] = problem.lr if state.lr is None else state.lr
     clock.lap("evaluation")
-    return row
+    return problem.distribution.same(row) if problem.distribution else row
 
 
 @contextmanager
@@ -265,10 +267,13 @@ def _interruptible(state: State) -> Iterator[None]:
         yield
         return
 
-    asked = False
+    asked, together = False, state.problem.distribution
 
     def request(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        if together:  # all agree on the step; torchrun passes on a Ctrl-C that they have had already
+            together.asked = True
+            return
         if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked = True

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from preceptor import catalogue, tasks
+from preceptor.catalogue import Entry
 from preceptor.data import generators
-from preceptor.errors import ModelError
+from preceptor.data._prepare_pairs import pair_of
+from preceptor.data._tagged import TokenEncoder
+from preceptor.errors import ConfigError, ModelError
 from preceptor.training.dense import simplest
 from preceptor.training.evaluate import evaluation
 from preceptor.training.experiment import Block, Experiment
 from preceptor.training.feeds import Feeds
+from preceptor.training.language import SIMPLEST, refuse_foresight, symbol_options
 from preceptor.training.objects import Objects
 from preceptor.training.own_code import guarded, make_model, name_of
 
@@ -38,11 +43,14 @@ def model_and_task(
             block = Block(**{**_simplest(task, feeds.signature.input_shape).model_dump(), **block.options})
         name = block.name
         entry = catalogue.entry(name, "architecture")
-        block = Block(name=entry.name, **entry.options(**block.options))
+        chosen = {**_pair_options(entry, feeds), **symbol_options(entry, task, block.options)}
+        block = Block(name=entry.name, **entry.options(**chosen))
         with guarded(f"the model {name!r} cannot be built", expected="sizes that fit into memory"):
             model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
         output = _try(model, feeds)
     task.check(output, feeds.sample[1])
+    if isinstance(task, tasks.LanguageModelling):
+        refuse_foresight(model, feeds.sample[0], task.symbols)
     _warn_of_steps(model)
     return model, block, task, output
 
@@ -59,9 +67,37 @@ def _warn_of_steps(model: nn.Module) -> None:
 
 
 def _simplest(task: tasks.Task, shape: tuple[int, ...]) -> Block:
+    if isinstance(task, tasks.LanguageModelling):
+        return Block(name=SIMPLEST)
+    if isinstance(task, tasks.Translation):
+        return Block(name="seq2seq-attention")
+    if isinstance(task, tasks.Tagging):
+        return Block(name="bilstm-crf")
+    if isinstance(task, tasks.Transcription):
+        return Block(name="convolutional-recurrent-network")
+    if isinstance(task, tasks.DensityEstimation):
+        return Block(name="gaussian-mixture" if task.name == "density-estimation" else "reconstruction-error")
     if isinstance(task, tasks.Segmentation | tasks.Reconstruction):
         return simplest(task.name, shape)
     return Block(name="lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp")
+
+
+def _pair_options(entry: Entry, feeds: Feeds) -> dict[str, Any]:
+    """Return the options of a network that words decide: the vocabulary of what is read, and its padding."""
+    if feeds.preprocessor is not None and isinstance(feeds.preprocessor.encoder, TokenEncoder):
+        words = {"vocabulary": feeds.preprocessor.encoder.size}
+        own = entry.traits.get("tokens") or "per_step" not in entry.defaults
+        return words if own else {**words, "padding": 0, "per_step": True}
+    if feeds.signature.target_kind != "sequences" or feeds.preprocessor is None:
+        return {}
+    if not entry.traits.get("pairs"):
+        raise ConfigError(
+            f"{entry.name} does not translate",
+            expected="seq2seq-attention, seq2seq or seq2seq-transformer",
+            received=f"model={entry.name!r}",
+        )
+    encoder, coder = pair_of(feeds.preprocessor)
+    return {"vocabulary": len(encoder.coder), "padding": coder.special("padding")}
 
 
 def _try(model: nn.Module, feeds: Feeds) -> Tensor:
@@ -102,7 +138,8 @@ def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor
             )
         classes = tuple(str(i) for i in range(max(2, width)))
     loss = None if objects.loss is not None else _loss_name(experiment)
-    if loss is None and len(classes) == 2 and width == 2:
+    sorts = feeds.signature.target_kind in ("categories", "masks")
+    if loss is None and sorts and len(classes) == 2 and width == 2:
         loss = "cross-entropy"  # two outputs for two classes: a softmax over both
     return tasks.make(
         None if experiment.task == "auto" else experiment.task,
@@ -112,4 +149,4 @@ def _task(experiment: Experiment, feeds: Feeds, objects: Objects, output: Tensor
         loss=loss,
         preprocessor=feeds.preprocessor,
         metrics=experiment.metrics,
-    )
+    ).told(experiment.data)

@@ -31,8 +31,8 @@ class Objective:
         self.gradient = gradient
 
         def graph() -> Tensor:
-            examples = sum(len(y) for _, y in group)
-            losses = [problem.loss(x, y) * (len(y) / examples) for x, y in group]
+            examples = sum(problem.task.counted(y) for _, y in group)
+            losses = [problem.loss(x, y) * (problem.task.counted(y) / examples) for x, y in group]
             return reduce(torch.add, losses)
 
         def residuals() -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +16,17 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.catalogue.augmentations import Pipeline
 from preceptor.catalogue.layers import AuxiliaryHead, auxiliary_outputs
-from preceptor.data.batches import Batches
+from preceptor.data.batches import Batch, Batches
 from preceptor.tasks import Task
+from preceptor.training.carry import Carried
 from preceptor.training.features import Features
 from preceptor.training.regularization import Regularization
+from preceptor.training.shares import Share
 from preceptor.training.tiling import Tiling
 
 if TYPE_CHECKING:
+    from preceptor.training.distribution import Distribution
+    from preceptor.training.sharding import Sharded
     from preceptor.training.speed import Speed
     from preceptor.training.transfer import Transfer
 
@@ -42,6 +47,7 @@ class Predictor:
         device: where it all lies.
         augment: what inputs go through before the model, at random in training and always alike otherwise.
         tiling: how whole images go through a model with outputs smaller than its inputs, but in training.
+        carried: what hands a state on from batch to batch along a text; None where each stands for itself.
     """
 
     model: nn.Module
@@ -51,12 +57,15 @@ class Predictor:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     augment: Pipeline | None = None
     tiling: Tiling | None = None
+    carried: Carried | None = None
 
     def forward(self, x: Any) -> Tensor:
         """Return the model's outputs for a batch of inputs, in the chosen precision."""
         if isinstance(x, Features):
             return self.in_precision(x.tail, x.values)
         network = self.network
+        if self.carried is not None:
+            return self.in_precision(partial(self.carried, network), x)
         model = network if self.augment is None else partial(self.augment.outputs, network)
         if self.tiling is not None and not self.model.training:
             return self.tiling(partial(self.in_precision, model), x)
@@ -66,6 +75,10 @@ class Predictor:
     def network(self) -> nn.Module:
         """What maps inputs to outputs: the model."""
         return self.model
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """Let a text begin anew for the length of a block; a state that was carried goes on behind it."""
+        return nullcontext() if self.carried is None else self.carried.apart()
 
     def in_precision(self, function: Callable[[Any], Tensor], x: Any) -> Tensor:
         """Return a function of a batch, in the chosen precision."""
@@ -111,6 +124,8 @@ class Problem(Predictor):
         population: batches over which batch normalisation's statistics are recomputed before each measuring.
         compiled: what takes the model's place in training mode: the model as torch.compile makes it.
         speed: what is computed in, and why.
+        distribution: the processes that take each step together; None for a process alone.
+        sharded: what holds the weights in parts on the processes.
     """
 
     optimizer: Optimizer
@@ -128,6 +143,8 @@ class Problem(Predictor):
     transfer: Transfer | None = None
     compiled: nn.Module | None = None
     speed: Speed | None = None
+    distribution: Distribution | None = None
+    sharded: Sharded | None = None
 
     def __post_init__(self) -> None:
         self.scaler = torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
@@ -140,9 +157,14 @@ class Problem(Predictor):
         """What maps inputs to outputs: the model; in training mode compiled, where that was asked for."""
         return self.compiled if self.compiled is not None and self.model.training else self.model
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Put the model into training mode, but for what is frozen in that epoch, counted from 1."""
+    def begin_epoch(self, epoch: int, *, again: bool = False) -> None:
+        """Put the model into training mode, but for what is frozen in that epoch, counted from 1.
+
+        A state that is carried along a text begins anew, unless the epoch goes on (``again``).
+        """
         self.model.train()
+        if self.carried is not None and not again:
+            self.carried.reset()
         if self.transfer is not None and self.transfer.freezing is not None:
             self.transfer.freezing.at(epoch)
             if self.regularization is not None:
@@ -162,6 +184,15 @@ class Problem(Predictor):
         for weight, extra in auxiliary_outputs(self.model) if self.heads else ():
             loss = loss + weight * judge(extra)
         return loss
+
+    def counted(self, batch: Batch) -> int:
+        """Return how many terms the mean loss of a batch is over, in all processes together."""
+        return batch.whole if isinstance(batch, Share) else self.task.counted(batch[1])
+
+    def share(self, batch: Batch, terms: int) -> float:
+        """Return the share of a batch in a step of so many terms, as the mean over processes counts it."""
+        own = batch.weight if isinstance(batch, Share) else self.task.counted(batch[1])
+        return own / terms if terms else 1.0
 
     def seen(self, batches: Batches) -> Iterator[Any]:
         """Yield a pass of inputs as the model sees them in evaluation."""

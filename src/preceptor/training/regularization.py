@@ -90,6 +90,11 @@ class Regularization:
         for part, weights in self._weights:
             part.weights = [w for w in weights if w.requires_grad]
 
+    def plan(self, total_steps: int) -> None:
+        """Tell each how many steps the training takes at most."""
+        for part in self.parts:
+            part.plan(total_steps)
+
     def at(self, moment: str, *arguments: Any) -> None:
         """Call those that act at a moment."""
         for hook in self._hooks[moment]:

@@ -70,6 +70,12 @@ def open_source(where: str | Path) -> Source:
                 received=f"{type(error).__name__}: {error}",
             ) from error
     folder = RunFolder(path)
+    if "classes" not in folder.manifest["signature"]:
+        raise CheckpointError(
+            f"{path} holds no network",
+            expected="a run of a network with predictions",
+            received=f"a run of the task {folder.experiment.task}",
+        )
     return _of(folder, folder.weights(), str(where))
 
 

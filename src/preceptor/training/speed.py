@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from preceptor.data import generators
 from preceptor.data.batches import Batch, TensorBatches
+from preceptor.training.carry import Carried
 from preceptor.training.feeds import Feeds
 from preceptor.training.problem import Problem
 
@@ -170,6 +171,7 @@ def _tried(problem: Problem, batch: Batch, ways: Sequence[tuple[Precision, str]]
     for precision, layout in ways:
         trial = copy.copy(problem)
         trial.precision, trial.regularization = precision, None
+        trial.carried = problem.carried and Carried()
         try:
             trial.model, trial.optimizer = copy.deepcopy((problem.model, problem.optimizer))
             format_ = torch.channels_last if layout == "channels-last" else torch.contiguous_format
@@ -228,6 +230,7 @@ def compiled(problem: Problem, batch: Batch) -> nn.Module | None:
         trial.model, trial.optimizer = copy.deepcopy((problem.model, problem.optimizer))
         trial.model.train()
         trial.regularization, trial.compiled = None, _compiled(trial.model)
+        trial.carried = problem.carried and Carried()
         trial.loss(*batch).backward()
     except Exception as error:  # noqa: BLE001 - whatever a compiler or its lack may raise
         first = next((line for line in str(error).splitlines() if line.strip()), "")

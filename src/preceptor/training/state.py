@@ -146,6 +146,7 @@ class State:
             "generators": generators.capture(),
             "regularization": p.regularization.state_dict() if p.regularization else [],
             "clip": self.clip.state_dict() if self.clip else None,
+            "carried": p.carried.state if p.carried else None,
         }
 
     def load(self, tree: dict[str, Any]) -> None:
@@ -178,6 +179,8 @@ class State:
         if tree["batch_size"] != p.train.batch_size:  # smaller ones, and more to a step, to fit into memory
             used = tree["batch"] * tree["batch_size"]
             self.batch = min(-(-used // p.train.batch_size), len(p.train))
+        elif p.carried is not None:  # columns of another number are other places of the text
+            p.carried.load(tree.get("carried"), p.device)
         self.begun = tree["begun"]
         self.history = History(tree["history"])
         self.best, self.best_epoch = tree["best"]["value"], tree["best"]["epoch"]

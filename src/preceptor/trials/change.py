@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from preceptor.errors import ConfigError, UnknownName
 
-__all__ = ["KINDS", "USUAL_RATES", "Action", "Change", "Kind"]
+__all__ = ["KINDS", "USUAL_RATES", "Action", "Change", "Kind", "kind_of"]
 
 Action = Literal["set", "replace", "insert", "remove"]
+
+_SETTING = re.compile(r"[a-z_]+(?:\.\w+)+")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,24 @@ KINDS: Mapping[str, Kind] = {
 }
 """Every edit that can be named, by id."""
 
+
+def kind_of(name: str) -> Kind:
+    """Return what an id stands for: one of `KINDS`, or any setting of an experiment by its dotted key.
+
+    Raises:
+        UnknownName: neither.
+
+    Example:
+        >>> kind_of("lr").setting, kind_of("optimizer.beta2").setting
+        ('optimizer.lr', 'optimizer.beta2')
+    """
+    if name in KINDS:
+        return KINDS[name]
+    if not _SETTING.fullmatch(name):
+        raise UnknownName("change", name, KINDS)
+    return Kind("set", f"{name} {{before}} → {{after}}", name)
+
+
 USUAL_RATES: Mapping[str, Mapping[str, float]] = {
     "SGD": {"lr": 1e-2, "momentum": 0.9},
     "Adam": {"lr": 1e-3},
@@ -85,7 +106,7 @@ class Change:
     """One edit of a training.
 
     Arguments:
-        kind: an id in `KINDS`.
+        kind: an id in `KINDS`, or the dotted key of a setting.
         before: the value that was there; None where there was none.
         after: the value in its place; None where something is removed.
 
@@ -106,8 +127,7 @@ class Change:
     after: Any = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UnknownName("change", self.kind, KINDS)
+        kind_of(self.kind)
         for value in (self.before, self.after):
             if not _is_plain(value):
                 raise ConfigError(
@@ -119,15 +139,15 @@ class Change:
     @property
     def action(self) -> Action:
         """What is done: "set", "replace", "insert" or "remove"."""
-        return KINDS[self.kind].action
+        return kind_of(self.kind).action
 
     @property
     def setting(self) -> str:
         """The key of an experiment that holds the value; "" where there is none."""
-        return KINDS[self.kind].setting
+        return kind_of(self.kind).setting
 
     def __str__(self) -> str:
-        return KINDS[self.kind].text.format(before=_shown(self.before), after=_shown(self.after))
+        return kind_of(self.kind).text.format(before=_shown(self.before), after=_shown(self.after))
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

@@ -8,7 +8,7 @@ from typing import Any
 from preceptor import catalogue
 from preceptor.errors import ConfigError, PreceptorError
 from preceptor.training.experiment import Experiment
-from preceptor.trials.change import KINDS, Change
+from preceptor.trials.change import KINDS, Change, kind_of
 
 __all__ = ["applied", "candidates", "change_to", "is_setting", "settings_of"]
 
@@ -150,7 +150,7 @@ class _Current:
 
 def _key(kind: str) -> str:
     """Return the setting that a kind of change is about; "" where there is none."""
-    key = _MEANT[kind][0] if kind in _MEANT else KINDS[kind].setting
+    key = _MEANT[kind][0] if kind in _MEANT else kind_of(kind).setting
     return f"{key}.name" if key in _NAMED else key
 
 

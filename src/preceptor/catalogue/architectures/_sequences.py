@@ -76,6 +76,7 @@ class SequenceModel(nn.Module):
     batch_first = True
     directions = 1
     carries = True
+    grows = False
     body: nn.Module
 
     def __init__(

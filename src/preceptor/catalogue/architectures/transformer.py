@@ -62,6 +62,8 @@ class _Body(nn.Module):
 class Transformer(SequenceModel):
     """Transformer: every step looks at the others, layer by layer."""
 
+    grows = True  # its state holds the keys and values of every step so far
+
     def __init__(
         self,
         inputs: Sequence[int],

@@ -2,6 +2,7 @@
 
 from preceptor.catalogue.augmentations.crops import FixedCrops, RandomCrop, RandomResizedCrop
 from preceptor.catalogue.augmentations.geometry import Affine, HorizontalFlip, LensDistortion
+from preceptor.catalogue.augmentations.missing import MissingInputs
 from preceptor.catalogue.augmentations.pipeline import Augmentation, Pipeline
 from preceptor.catalogue.augmentations.standard import Standard
 from preceptor.catalogue.augmentations.values import BrightnessContrast, GeneratedExamples, PCAColour
@@ -14,6 +15,7 @@ __all__ = [
     "GeneratedExamples",
     "HorizontalFlip",
     "LensDistortion",
+    "MissingInputs",
     "PCAColour",
     "Pipeline",
     "RandomCrop",

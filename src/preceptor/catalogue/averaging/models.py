@@ -13,6 +13,7 @@ from preceptor.catalogue._registry import registered
 from preceptor.errors import ConfigError, DataError
 
 __all__ = [
+    "RULES",
     "Bagging",
     "ModelAverage",
     "average_outputs",
@@ -22,12 +23,17 @@ __all__ = [
 ]
 
 
+RULES = ("probabilities", "outputs", "votes")
+"""What of several models' raw outputs is averaged."""
+
+
 @registered(
     kind="averaging",
     name="model-averaging",
     aliases=("ensemble", "ens-avg", "soft-voting", "committee"),
     formula="of='probabilities': log (Σ_k v_k softmax(z_k)) as raw outputs (for one output, the logit of the "
-    "mean probability); 'outputs': Σ_k v_k z_k. v: weights, summing to 1; equal, if None",
+    "mean probability); 'outputs': Σ_k v_k z_k; 'votes': majority-vote. v: weights, summing to 1; equal, if "
+    "None",
     shapes="models that map (N, …) to (N, K) → one such model",
     when="independently trained models whose errors differ: start, examples, architecture, loss",
     pitfalls="the error falls by the variance's share alone, ∝ 1/k for uncorrelated members; k times the "
@@ -48,7 +54,7 @@ class ModelAverage(nn.Module):
     ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.of = check_choice("model-averaging", "of", of, ("probabilities", "outputs"))
+        self.of = check_choice("model-averaging", "of", of, RULES)
         given = [1.0] * len(self.members) if weights is None else list(weights)
         if not given or len(given) != len(self.members) or min(given) < 0 or sum(given) <= 0:
             raise ConfigError(
@@ -65,7 +71,10 @@ class ModelAverage(nn.Module):
 
 
 def average_outputs(outputs: Tensor, shares: Tensor, of: str) -> Tensor:
-    """Average raw outputs (K, N, …) themselves, or the probabilities that they stand for, as raw outputs.
+    """Combine raw outputs (K, N, …), of classes (K, N, C, …), into raw outputs, by one of the `RULES`.
+
+    ``"outputs"`` averages them, ``"probabilities"`` what they stand for, ``"votes"`` the classes that they
+    name.
 
     Example:
         >>> average_outputs(torch.tensor([[[0.0, 0.0]], [[0.0, 2.0]]]), torch.tensor([0.5, 0.5]), "outputs")
@@ -76,10 +85,27 @@ def average_outputs(outputs: Tensor, shares: Tensor, of: str) -> Tensor:
         mean: Tensor = torch.tensordot(shares, outputs, dims=1)
         return mean
     lift = shares.log().reshape(-1, *[1] * (outputs.ndim - 1))
-    if outputs.ndim == 3 and outputs.shape[-1] > 1:
-        return torch.logsumexp(outputs.log_softmax(-1) + lift, 0)
+    if outputs.ndim > 2 and outputs.shape[2] > 1:
+        said = torch.logsumexp(outputs.log_softmax(2) + lift, 0)
+        return _voted(outputs, shares, said) if of == "votes" else said
     positive = torch.logsumexp(nn.functional.logsigmoid(outputs) + lift, 0)
-    return positive - torch.logsumexp(nn.functional.logsigmoid(-outputs) + lift, 0)
+    logit = positive - torch.logsumexp(nn.functional.logsigmoid(-outputs) + lift, 0)
+    if of != "votes":
+        return logit
+    k, share = len(outputs), torch.tensordot(shares, (outputs > 0).to(outputs.dtype), dims=1)
+    tiny = torch.finfo(outputs.dtype).tiny
+    for_it, against = (k * share + logit.sigmoid()), (k * (1 - share) + (-logit).sigmoid())
+    voted: Tensor = for_it.clamp_min(tiny).log() - against.clamp_min(tiny).log()
+    return voted
+
+
+def _voted(outputs: Tensor, shares: Tensor, said: Tensor) -> Tensor:
+    """Return the logarithm of the votes, to which the mean probabilities count as one more."""
+    k, classes = len(outputs), outputs.shape[2]
+    named = nn.functional.one_hot(outputs.argmax(2), classes).movedim(-1, 2).to(outputs.dtype)
+    votes = k * torch.tensordot(shares, named, dims=1) + said.exp()
+    voted: Tensor = (votes / (k + 1)).clamp_min(torch.finfo(outputs.dtype).tiny).log()
+    return voted
 
 
 @registered(
@@ -128,7 +154,7 @@ class Bagging:
     def __init__(self, members: int = 10, seed: int = 0, of: str = "probabilities") -> None:
         self.members = check_count("bagging", "members", members)
         self.seed = check_count("bagging", "seed", seed, 0)
-        self.of = check_choice("bagging", "of", of, ("probabilities", "outputs"))
+        self.of = check_choice("bagging", "of", of, RULES)
 
     def rows(self, n: int) -> Tensor:
         """Return each member's bag of n examples, (members, n)."""

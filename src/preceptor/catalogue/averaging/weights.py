@@ -17,7 +17,7 @@ from preceptor.catalogue.averaging.models import ModelAverage
 from preceptor.catalogue.regularizers.moments import Regularizer
 from preceptor.errors import ConfigError
 
-__all__ = ["EMA", "Polyak", "Snapshots", "WeightAverage"]
+__all__ = ["EMA", "SWA", "Polyak", "Snapshots", "WeightAverage"]
 
 _SHAPES = "the weights of a model → weights of the same shapes; named among a training's regularizers, the "
 _SHAPES += "average is what is measured, kept as the best and left in the model"
@@ -34,6 +34,9 @@ class WeightAverage(Regularizer):
         self.steps = 0
         self.average = [w.detach().clone() for w in self.weights]
         return self
+
+    def plan(self, total_steps: int) -> None:
+        """Hear, before the first step, how many there will be at most."""
 
     @abstractmethod
     def share(self) -> float:
@@ -76,25 +79,14 @@ class WeightAverage(Regularizer):
 @registered(
     kind="averaging",
     name="polyak-averaging",
-    aliases=(
-        "weight-averaging",
-        "iterate-averaging",
-        "polyak-ruppert",
-        "swa",
-        "stochastic-weight-averaging",
-        "ens-poly",
-    ),
+    aliases=("polyak", "weight-averaging", "iterate-averaging", "polyak-ruppert", "ens-poly"),
     formula="w̄ ← w̄ + (w − w̄) / n after each step, n the steps since start: w̄ = mean of w over them; "
-    "before "
-    "start, w̄ = w",
+    "before start, w̄ = w; start < 1: that share of the training's steps",
     shapes=_SHAPES,
     when="a constant or cyclic learning rate: the steps swing about a point that their mean comes nearer to",
     pitfalls="a mean from the start on remembers bad weights for long: start late; batch-norm's statistics "
-    "are "
-    "those of the single models and must be recomputed (a training does)",
-    source="Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; Izmailov et "
-    "al., "
-    "Averaging Weights Leads to Wider Optima and Better Generalization, 2018",
+    "are those of the single models and must be recomputed (a training does)",
+    source="Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992",
     differs="torch's AveragedModel keeps a second model, and leaves batch-norm to update_bn",
     example=">>> layer = torch.nn.Linear(1, 1, bias=False)\n"
     ">>> mean = get('polyak-averaging', kind='averaging').attach(layer)\n"
@@ -105,12 +97,48 @@ class WeightAverage(Regularizer):
 class Polyak(WeightAverage):
     """Polyak averaging: the mean of the weights over the steps since a start."""
 
-    def __init__(self, start: int = 0) -> None:
-        self.start = check_count("polyak-averaging", "start", start, 0)
+    owner = "polyak-averaging"
+
+    def __init__(self, start: float = 0) -> None:
+        share = isinstance(start, float) and 0 < start < 1
+        self.start = start if share else check_count(self.owner, "start", start, 0)
+        self.first = 0 if share else int(start)
+
+    def plan(self, total_steps: int) -> None:
+        """Turn a start that is a share of the training into a step."""
+        if 0 < self.start < 1:
+            self.first = int(self.start * total_steps)
 
     def share(self) -> float:
         """Return 1/n."""
-        return 1.0 / max(self.steps - self.start, 1)
+        return 1.0 / max(self.steps - self.first, 1)
+
+
+@registered(
+    kind="averaging",
+    name="stochastic-weight-averaging",
+    aliases=("swa",),
+    formula="polyak-averaging over the last quarter of a training: start = 0.75",
+    shapes=_SHAPES,
+    when="a flatter minimum, and often a better one, for the price of one training; with a constant or "
+    "cyclic rate",
+    pitfalls="a training that stops early may stop before the average begins: patience=None; batch-norm's "
+    "statistics must be recomputed (a training does)",
+    source="Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018",
+    differs="the paper, and torch's AveragedModel in its usual place, average once an epoch and not every "
+    "step",
+    example=">>> layer = torch.nn.Linear(1, 1, bias=False)\n>>> mean = get('swa').attach(layer)\n>>> "
+    "mean.plan(total_steps=4)\n>>> for value in (1.0, 2.0, 3.0, 8.0):\n...     _ = "
+    "layer.weight.data.fill_(value)\n...     mean.after_step(lr=0.1)\n>>> mean.average[0].item()\n8.0",
+    traits={"moment": "after_step"},
+)
+class SWA(Polyak):
+    """Stochastic weight averaging: the mean of the weights over the last part of a training."""
+
+    owner = "stochastic-weight-averaging"
+
+    def __init__(self, start: float = 0.75) -> None:
+        super().__init__(start)
 
 
 @registered(

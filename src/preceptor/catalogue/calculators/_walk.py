@@ -206,9 +206,17 @@ class _Living(TorchDispatchMode):
 
 
 def training_step(
-    model: nn.Module, inputs: Sequence[Any], *, training: bool = True, backward: bool = True
+    model: nn.Module,
+    inputs: Sequence[Any],
+    *,
+    training: bool = True,
+    backward: bool = True,
+    gradients: bool = True,
 ) -> Step:
-    """Follow the forward and backward pass of one step, with a loss like cross-entropy."""
+    """Follow the forward and backward pass of one step, with a loss like cross-entropy.
+
+    Without ``gradients`` no graph is made, and nothing is kept, as when a model is evaluated.
+    """
     given = list(tensors(inputs))
     living = _Living([*model.parameters(), *model.buffers(), *given])
     kept: dict[int, tuple[str, int]] = {}
@@ -228,7 +236,7 @@ def training_step(
 
     model.train(training)
     saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with torch.enable_grad(), living:
+    with torch.set_grad_enabled(gradients), living:
         with saving, _located(model, enter, leave):
             output = model(*inputs)
             loss = _loss(output)

@@ -58,7 +58,7 @@ def perplexity(log_probabilities: Any) -> float:
     when="models of characters, words and pieces are compared with each other",
     pitfalls="with words the blanks between them and the ends of lines are characters too",
     source=_SHANNON,
-    example=">>> round(get('bits-per-character', [-0.6931472] * 8), 4)\n1.0",
+    example=">>> round(get('bits-per-character', [-0.6931472] * 8, kind='language-model'), 4)\n1.0",
 )
 def bits_per_character(log_probabilities: Any, characters: int | None = None) -> float:
     """Bits per character: the length of the shortest code, by the model's own probabilities."""

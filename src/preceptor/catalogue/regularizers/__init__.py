@@ -3,6 +3,7 @@
 from preceptor.catalogue.regularizers.connections import DropConnect, DropConnectLayer, StochasticDepth
 from preceptor.catalogue.regularizers.constraints import MaxNorm, ParameterSharing, WeightDecay
 from preceptor.catalogue.regularizers.dropout import ClassicDropout, GaussianNoise
+from preceptor.catalogue.regularizers.forcing import ScheduledSampling, TeacherForcing
 from preceptor.catalogue.regularizers.moments import MOMENTS, Regularizer
 from preceptor.catalogue.regularizers.noise import (
     ConfidencePenalty,
@@ -34,8 +35,10 @@ __all__ = [
     "ParameterTying",
     "Regularizer",
     "SGDNoise",
+    "ScheduledSampling",
     "StochasticDepth",
     "TargetNoise",
+    "TeacherForcing",
     "WeightDecay",
     "WeightNoise",
 ]

@@ -53,6 +53,9 @@ class Regularizer:
         self.weights: list[nn.Parameter] = weights_of(model, every=self.every)
         return self
 
+    def plan(self, total_steps: int) -> None:
+        """Take in how many steps the training takes at most; comes once, behind `attach`."""
+
     def examples(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Return inputs and targets as they are to be learned from."""
         return x, y

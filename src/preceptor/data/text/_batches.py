@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.catalogue._checks import check_count
-from preceptor.data.batches import Batch
 from preceptor.data.text._corpus import TextIds
 from preceptor.data.text._ragged import Ragged
 from preceptor.errors import DataError
+
+if TYPE_CHECKING:
+    from preceptor.data.batches import Batch
 
 __all__ = ["IGNORED", "ContinuousBatches", "LengthBatches", "pad"]
 
@@ -51,13 +53,15 @@ class ContinuousBatches:
     """Parts of one text for truncated back-propagation: column b of a batch goes on in column b of the next.
 
     The text is cut into ``batch_size`` stretches of one length; a batch is the next ``steps`` ids of each,
-    with the ids one further on as targets. What does not fill a stretch is left out at the end.
+    with the ids one further on as targets. What does not fill a stretch is left out at the end. With a seed
+    each pass begins a random number of ids further on, so that the cuts do not fall on the same places.
 
     Arguments:
         text: ids, which may lie in a file: a batch is read when it is asked for.
         batch_size: stretches.
         steps: ids of each in a batch (the last batch of a pass may have fewer).
         device: where batches are used.
+        seed: of where passes begin; None: all begin with the text.
 
     Raises:
         DataError: the text is shorter than two ids a stretch.
@@ -69,13 +73,23 @@ class ContinuousBatches:
     """
 
     def __init__(
-        self, text: TextIds, *, batch_size: int, steps: int = 35, device: torch.device | str = "cpu"
+        self,
+        text: TextIds,
+        *,
+        batch_size: int,
+        steps: int = 35,
+        device: torch.device | str = "cpu",
+        seed: int | None = None,
     ) -> None:
         check_count("ContinuousBatches", "batch_size", batch_size)
         check_count("ContinuousBatches", "steps", steps)
         self.text, self.batch_size, self.steps = text, batch_size, steps
         self.device = torch.device(device)
-        self.stretch = (len(text) - 1) // batch_size
+        # Where the text is short, none of it is given up for another beginning.
+        self._room = steps if seed is not None and len(text) > 8 * steps * batch_size else 1
+        self.stretch = (len(text) - self._room) // batch_size
+        self._generator = torch.Generator().manual_seed(seed or 0)
+        self._begun = self._generator.get_state()
         if self.stretch < 1:
             raise DataError(
                 "the text is too short for such batches",
@@ -87,21 +101,28 @@ class ContinuousBatches:
         return -(-self.stretch // self.steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the order of a text is its own."""
-        return {}
+        """Return the states of the generator of beginnings, now and when the current pass began."""
+        return {"begun": self._begun, "now": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any], *, again: bool) -> None:
-        """Do nothing: every pass is the same."""
+        """Go back to the beginning of that pass (``again``), or to where it was left."""
+        self._generator.set_state(state["begun" if again else "now"])
 
     def epoch(self, skip: int = 0) -> Iterator[Batch]:
         """Go through the text, leaving out the first ``skip`` batches."""
+        self._begun = self._generator.get_state()
+        first = int(torch.randint(self._room, (), generator=self._generator)) if self._room > 1 else 0
+        return self._pass(first, skip)
+
+    def _pass(self, first: int, skip: int) -> Iterator[Batch]:
+        ids = np.asarray(self.text.ids)
+        (each,) = ids.strides
         for at in range(skip * self.steps, self.stretch, self.steps):
             width = min(self.steps, self.stretch - at) + 1
-            parts = [
-                np.asarray(self.text.ids[low : low + width], dtype=np.int64)
-                for low in range(at, at + self.batch_size * self.stretch, self.stretch)
-            ]
-            both = torch.from_numpy(np.stack(parts)).to(self.device)
+            columns = np.lib.stride_tricks.as_strided(
+                ids[first + at :], (self.batch_size, width), (self.stretch * each, each), writeable=False
+            )
+            both = torch.from_numpy(columns.astype(np.int64)).to(self.device)
             yield both[:, :-1], both[:, 1:]
 
 
@@ -112,6 +133,9 @@ class LengthBatches:
     those. Of sentences a batch is (x, y), y the ids one further on; of pairs ((source, target without its
     last id), target without its first). Targets that are padding are −100, which cross-entropy leaves out.
 
+    With ``longest`` a pass takes only those examples whose sides are no longer; it is filled up with these
+    again, so that every pass has as many batches. Where none is that short, the shortest are taken.
+
     Arguments:
         rows: the sentences, or the targets of pairs, with their begin and end symbols.
         sources: what the targets belong to; None for sentences alone.
@@ -121,6 +145,7 @@ class LengthBatches:
         pool: batches that are sorted together; larger ones pad less and mix less.
         seed: of the order's own generator.
         device: where batches are used.
+        longest: a function from the number of a pass, from 0, to the most ids of a side; None: no limit.
 
     Raises:
         DataError: no examples, pairs that do not match, or a row without anything to predict.
@@ -145,6 +170,7 @@ class LengthBatches:
         pool: int = 50,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        longest: Callable[[int], int] | None = None,
     ) -> None:
         for option, value in (("batch_size", batch_size), ("pool", pool)):
             check_count("LengthBatches", option, value)
@@ -164,6 +190,8 @@ class LengthBatches:
         self.rows, self.sources, self.padding, self.shuffle = rows, sources, padding, shuffle
         self.batch_size, self.pool, self.device = min(batch_size, len(rows)), pool, torch.device(device)
         self._lengths = rows.lengths + (0 if sources is None else sources.lengths)
+        self._sides = rows.lengths if sources is None else np.maximum(rows.lengths, sources.lengths)
+        self._longest, self._passes = longest, 0
         self._generator = torch.Generator().manual_seed(seed)
         self._begun = self._generator.get_state()
 
@@ -171,12 +199,13 @@ class LengthBatches:
         return -(-len(self.rows) // self.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of the order's generator, now and when the current pass began."""
-        return {"begun": self._begun, "now": self._generator.get_state()}
+        """Return the states of the order's generator, now and when the current pass began; and its number."""
+        return {"begun": self._begun, "now": self._generator.get_state(), "passes": self._passes}
 
     def load_state_dict(self, state: dict[str, Any], *, again: bool) -> None:
         """Go back to the beginning of that pass (``again``), or to where it was left."""
         self._generator.set_state(state["begun" if again else "now"])
+        self._passes = int(state["passes"]) - again
 
     @property
     def padding_share(self) -> float:
@@ -184,19 +213,31 @@ class LengthBatches:
         generator = torch.Generator()
         generator.set_state(self._begun)
         held = whole = 0
-        for batch in self._plan(generator):
+        for batch in self._plan(generator, max(self._passes - 1, 0)):
             for lengths in (self.rows.lengths - 1, *([self.sources.lengths] if self.sources else [])):
                 held += int(lengths[batch].sum())
                 whole += int(lengths[batch].max()) * len(batch)
         return 1 - held / max(whole, 1)
 
-    def _plan(self, generator: torch.Generator) -> list[NDArray[np.int64]]:
+    def _taken(self, number: int) -> NDArray[np.int64]:
+        """Return the rows of a pass, some of them several times where others are too long."""
+        if self._longest is None:
+            return np.arange(len(self.rows))
+        limit = max(self._longest(number), int(self._sides.min()))
+        return np.resize(np.flatnonzero(self._sides <= limit), len(self.rows))
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The rows in the order of a pass that is not shuffled."""
+        return np.argsort(self._lengths, kind="stable")
+
+    def _plan(self, generator: torch.Generator, number: int) -> list[NDArray[np.int64]]:
         """Return the rows of each batch of a pass."""
-        size = self.batch_size
+        size, rows = self.batch_size, self._taken(number)
         if not self.shuffle:
-            order = np.argsort(self._lengths, kind="stable")
+            order = rows[np.argsort(self._lengths[rows], kind="stable")]
             return [order[low : low + size] for low in range(0, len(order), size)]
-        mixed = torch.randperm(len(self.rows), generator=generator).numpy()
+        mixed = rows[torch.randperm(len(rows), generator=generator).numpy()]
         batches = []
         for low in range(0, len(mixed), size * self.pool):
             pool = mixed[low : low + size * self.pool]
@@ -207,7 +248,8 @@ class LengthBatches:
     def epoch(self, skip: int = 0) -> Iterator[Batch]:
         """Begin a pass in a new order, leaving out its first ``skip`` batches."""
         self._begun = self._generator.get_state()
-        plan = self._plan(self._generator)
+        plan = self._plan(self._generator, self._passes)
+        self._passes += 1
         return (self._batch(rows) for rows in plan[skip:])
 
     def _batch(self, chosen: NDArray[np.int64]) -> Batch:
