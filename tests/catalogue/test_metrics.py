@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from torch import Tensor
 
 from preceptor.catalogue import find, get
 from preceptor.errors import ConfigError, ModelError
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-CLASSES = tuple(e.name for e in find(kind="metric") if e.traits["targets"] == "categories")
+SURPRISE = ("perplexity", "bits-per-character")
+CLASSES = tuple(
+    e.name for e in find(kind="metric") if e.traits["targets"] == "categories" and e.name not in SURPRISE
+)
 NUMBERS = tuple(e.name for e in find(kind="metric") if e.traits["targets"] == "numbers")
 
 
@@ -32,6 +37,8 @@ def _reference(name: str, output: np.ndarray, target: np.ndarray) -> float:
             "psnr": _mean_decibels,
         }[name]
         return float(function(target, output))
+    if name in ("roc-auc", "average-precision"):
+        return _ranked(sk.roc_auc_score if name == "roc-auc" else sk.average_precision_score, output, target)
     predicted = output.argmax(1) if output.ndim == 2 and output.shape[1] > 1 else (output.reshape(-1) > 0)
     if name in ("macro-f1", "dice"):
         return float(sk.f1_score(target, predicted, average="macro"))
@@ -44,6 +51,15 @@ def _reference(name: str, output: np.ndarray, target: np.ndarray) -> float:
         return float(share if name == "top5-accuracy" else 1 - share)
     accuracy = float(sk.accuracy_score(target, predicted))
     return 1 - accuracy if name == "error" else accuracy
+
+
+def _ranked(function: Any, output: np.ndarray, target: np.ndarray) -> float:
+    if output.ndim == 1 or output.shape[1] == 1:
+        return float(function(target, output.reshape(-1)))
+    if output.shape[1] == 2:
+        return float(function(target, output[:, 1] - output[:, 0]))
+    p = softmax(output, axis=1)
+    return float(np.mean([function(target == k, p[:, k]) for k in range(output.shape[1])]))
 
 
 def _mean_decibels(target: np.ndarray, output: np.ndarray) -> float:
@@ -71,6 +87,18 @@ def test_classification_metric_equals_scikit_learn(name: str, shape: tuple[int, 
     target = torch.randint(max(2, output[0].numel()), (90,))
     expected = _reference(name, output.double().numpy(), target.numpy())
     assert _stream(name, output, target) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("classes", [2, 3, 11])
+def test_the_surprise_of_a_model_of_text_is_scikit_learn_s_log_loss(classes: int, dtype: torch.dtype):
+    from sklearn.metrics import log_loss
+
+    torch.manual_seed(0)
+    output, target = torch.randn(90, classes).to(dtype), torch.randint(classes, (90,))
+    nats = log_loss(target, softmax(output.double().numpy(), axis=1), labels=range(classes))
+    assert _stream("perplexity", output, target) == pytest.approx(math.exp(nats), rel=1e-6)
+    assert _stream("bits-per-character", output, target) == pytest.approx(nats / math.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

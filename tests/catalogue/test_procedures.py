@@ -103,3 +103,10 @@ def test_folds_are_not_independent() -> None:
     half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) * math.sqrt(1 / 5 + 20 / 80)
     assert (low, high) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
     assert get("nadeau-bengio")([0.9], 20, 80) == (-math.inf, math.inf)
+
+
+def test_manual_search_names_what_a_person_changed() -> None:
+    changed = get("manual-search")
+    assert changed({"lr": 0.1, "hidden": 64}, {"lr": 0.2, "hidden": 64}) == {"lr": (0.1, 0.2)}
+    assert changed({"lr": 0.1}, {"lr": 0.1, "seed": 1}) == {"seed": (None, 1)}
+    assert changed({"lr": 1}, {"lr": 1}) == {}

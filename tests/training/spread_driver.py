@@ -125,4 +125,5 @@ def main() -> None:
             (folder / f"rank-1-{name}.json").write_text(json.dumps(told))
 
 
-main()
+if __name__ == "__main__":
+    main()

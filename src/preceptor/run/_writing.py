@@ -139,6 +139,7 @@ class Spelling:
         self._held: list[int] = []
 
     def spell(self, symbol: int) -> str:
+        """Return what a symbol adds to the text; nothing as long as a letter is incomplete."""
         if isinstance(self.coder, Vocabulary):
             return self._word(self.coder, symbol)
         self._held.append(symbol)

@@ -147,7 +147,7 @@ class Distribution:
         except (RuntimeError, ValueError):  # nothing was said, or the store is gone with its process
             return None
 
-    def describe(self, examples: int, model: nn.Module, shard: str) -> str:
+    def describe(self, examples: int, model: nn.Module, shard: str | None) -> str:
         """Return in words how a step is shared."""
         each = -(-examples // self.processes)
         said = f"{self.processes} processes, {each} of {examples} examples a step each"

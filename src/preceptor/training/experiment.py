@@ -146,8 +146,8 @@ class TrainingSettings(Settings):
     )
     device: str = "auto"
     deterministic: bool = False
-    shard: Literal["none", "fully"] = Field(
-        default="none",
+    shard: Literal["fully"] | None = Field(
+        default=None,
         description="what several processes cut up: nothing, or weights, gradients and moments",
     )
     watch: bool = Field(default=True, description="look on while it trains, and judge the run")

@@ -26,12 +26,12 @@ from preceptor.training.state import State
 __all__ = ["SharedCheckpoints", "gather_up", "refuse_apart", "refuse_spread", "spread"]
 
 
-def spread(problem: Problem, shard: str, seed: int) -> None:
+def spread(problem: Problem, shard: str | None, seed: int) -> None:
     """Spread a problem over its processes, in place; all of them hold the same one.
 
     Arguments:
         problem: as built for one process, with the batches of all of them together; one alone stays as it is.
-        shard: ``"fully"``: weights, gradients and moments lie in parts on the processes; ``"none"``: whole.
+        shard: ``"fully"``: weights, gradients and moments lie in parts on the processes; None: whole.
         seed: of the order of loaders without a generator of their own.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_apart(experiment: Experiment, *, attend: bool, members: bool) -> None
             )
 
 
-def refuse_spread(problem: Problem, shard: str) -> None:
+def refuse_spread(problem: Problem, shard: str | None) -> None:
     """Refuse what several processes cannot do together; the message says why.
 
     Raises:
