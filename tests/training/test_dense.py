@@ -12,7 +12,7 @@ from preceptor.catalogue import get
 from preceptor.catalogue.pixels import VOID
 from preceptor.data import Part, load
 from preceptor.errors import ConfigError, PreceptorError
-from preceptor.training.dense import Together, balanced, disturbed, maps_in_a_batch
+from preceptor.training.dense import Disturbance, Together, balanced, disturbed, maps_in_a_batch
 from preceptor.training.tiling import Tiling, mirrored
 
 
@@ -82,10 +82,10 @@ def test_a_network_that_keeps_the_size_needs_no_tiles():
 
 def test_the_same_noise_is_measured_every_time():
     part = Part(torch.zeros(3, 1, 4, 4), torch.zeros(3, 1, 4, 4), np.arange(3))
-    first, second = (disturbed(part, 0.5) for _ in range(2))
+    first, second = (disturbed(part, Disturbance(noise=0.5)) for _ in range(2))
     assert torch.equal(first.x, second.x)
     assert float(first.x.std()) == pytest.approx(0.5, abs=0.1)
-    assert disturbed(part, 0.0) is part
+    assert disturbed(part, Disturbance()) is part
     assert torch.equal(first.y, part.y)
 
 
