@@ -140,8 +140,8 @@ def _check_finite(values: Array, named: str, *, gaps: bool) -> None:
             f"{named} hold {int(finite.size - finite.sum()):,} values that are NaN or infinite",
             expected="finite numbers",
             received=f"{values[first]} at index {first}",
-            hint="remove those rows; in a CSV file or a DataFrame missing values are filled in; the "
-            'augmentation "missing-inputs" and the task "imputation" take NaN as missing',
+            hint="remove those rows; missing values of a CSV file or DataFrame are filled in; "
+            "or --augment missing-inputs",
         )
 
 

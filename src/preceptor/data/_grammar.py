@@ -44,7 +44,7 @@ def sentence(draw: np.random.Generator) -> tuple[list[str], list[str]]:
 
     Example:
         >>> sentence(np.random.default_rng(3))
-        (['this', 'duck', 'sees', 'the', 'round'], ['DET', 'NOUN', 'VERB', 'DET', 'NOUN'])
+        (['this', 'walk', 'saw', 'fast'], ['DET', 'NOUN', 'VERB', 'ADV'])
     """
     tags = _grown("S", draw, 0)
     return [str(draw.choice(_WORDS[tag])) for tag in tags], tags

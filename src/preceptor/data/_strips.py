@@ -24,7 +24,7 @@ def digit_strips(name: str = "digit-strips") -> Dataset:
     Example:
         >>> data = digit_strips()
         >>> data.text, str(data.targets[0])
-        ('3,800 images 10×64 · texts of 10 symbols', '9086')
+        ('3,800 images 10×64 · texts of 10 symbols', '48038')
     """
     from sklearn.datasets import load_digits
 

@@ -276,6 +276,7 @@ def as_vectors(dataset: Dataset, *, gaps: bool = True) -> Dataset:
         gaps: whether a table with missing values is taken so too.
 
     Example:
+        >>> from preceptor.data._dataset import Column
         >>> table = Table((Column("age", "number", np.array([39.0, np.nan])),))
         >>> data = Dataset("a", "table", table, np.zeros(2), "numbers", None, (), (), None, (), "", "")
         >>> as_vectors(data).inputs.tolist(), as_vectors(data, gaps=False).kind

@@ -33,10 +33,10 @@ class Alignment:
         >>> alignment = Alignment(("a", "dog"), ("ein", "Hund"), np.array([[0.9, 0.1], [0.2, 0.8]]))
         >>> print(alignment.as_text())
                d
-             a o
-               g
-         ein █ ·
-        Hund ░ ▓
+               o
+             a g
+         ein █
+        Hund · ▓
     """
 
     source: tuple[str, ...]

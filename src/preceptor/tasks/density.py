@@ -28,6 +28,7 @@ class DensityEstimation(Task):
         ConfigError: a loss or metric that does not suit.
 
     Example:
+        >>> import torch
         >>> task = DensityEstimation(log_volume=1.0)
         >>> task.outputs, task.loss, task.metrics
         (1, 'negative-log-density', ('log_density',))
@@ -113,6 +114,7 @@ class AnomalyDetection(DensityEstimation):
             is over.
 
     Example:
+        >>> import torch
         >>> task = AnomalyDetection(anomalies=("9",), threshold=-3.0)
         >>> task.metrics, task.predict(torch.tensor([-2.0, -4.0])).tolist()
         (('roc_auc', 'average_precision'), [0, 1])
