@@ -221,13 +221,17 @@ def test_no_test_examples(cli: Cli) -> None:
 
 def test_changed_data(cli: Cli, run: Path) -> None:
     (run.parent / "d.csv").write_text(f"a,b,t\n{ROWS}\n".replace("5", "6"))
-    check(cli("evaluate", "run"), "the data have changed since the run", "fingerprint")
+    check(cli("evaluate", "run", "--on", "val"), "the data have changed since the run", "fingerprint")
     check(
         cli("train", "--resume", "run", "--epochs", 2), "not those that the run was begun with", "fingerprint"
     )
     check(cli("eject", "run"), "not those that the run was begun with")
     (run.parent / "d.csv").unlink()
-    for arguments in (["evaluate", "run"], ["train", "--resume", "run", "--epochs", "2"], ["eject", "run"]):
+    for arguments in (
+        ["evaluate", "run", "--on", "val"],
+        ["train", "--resume", "run", "--epochs", "2"],
+        ["eject", "run"],
+    ):
         check(cli(*arguments), "no file 'd.csv'")
     (run.parent / "new.csv").write_text("a,b\n1,2\n")
     assert cli("predict", "run", "new.csv").code == 0, "to predict, the old data are not needed"
@@ -282,7 +286,7 @@ def test_a_damaged_checkpoint(cli: Cli, run: Path, harm: Callable[[Path], None])
     assert "cannot read run/state/checkpoint.safetensors" in done.err
     assert "Traceback" not in done.err
     assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
-    assert cli("evaluate", "run").code == 0, "the weights are still good"
+    assert cli("evaluate", "run", "--on", "val").code == 0, "the weights are still good"
 
 
 def test_a_run_under_way_cannot_be_compared_yet(cli: Cli, run: Path) -> None:
