@@ -38,9 +38,9 @@ import preceptor
 from preceptor.data import generators
 from preceptor.recipe.memory import estimated
 from preceptor.recipe.timing import measured
-from preceptor.run._attend import Job
-from preceptor.run._check import _begun, _raw
-from preceptor.run._diagnosis import Diagnosis
+from preceptor.run.examined.attend import Job
+from preceptor.run.examined.check import _begun, _raw
+from preceptor.run.examined.diagnosis import Diagnosis
 from preceptor.training import Experiment
 from preceptor.training.build import Objects
 from preceptor.training.inputs import Inputs

@@ -26,7 +26,7 @@ import preceptor
 from preceptor.catalogue.bleu import Bleu
 from preceptor.data.toy_language import toy_translation
 from preceptor.files import write_json
-from preceptor.run._translation import judged
+from preceptor.run.text.translation import judged, pair_batches
 from preceptor.training import Callback, State
 
 MODELS = ("seq2seq-attention", "seq2seq")
@@ -106,7 +106,7 @@ def trained(name: str, options: argparse.Namespace) -> dict[str, Any]:
     seconds = process_time() - until.begun
     begun = process_time()
     found = run.test()
-    made = judged(run, run._batches("test")[1])
+    made = judged(run, pair_batches(run, "test")[1])
     state = run.state
     assert state is not None
     examples = run.feeds.examples if run.feeds else 0

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from preceptor.data import Preprocessor
 from preceptor.errors import DataError
 from preceptor.run import Run, train
-from preceptor.run._load import _predictor as predictor_of
+from preceptor.run._load import predictor_from
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Signature
 from preceptor.training.history import History
@@ -246,7 +246,7 @@ def _restored(stored: Mapping[str, Any], device: str) -> Run:
     experiment = Experiment.from_toml(stored["experiment"])
     preprocessor = Preprocessor.from_state(stored["preprocessing"])
     signature = Signature(**stored["signature"])
-    predictor = predictor_of(
+    predictor = predictor_from(
         experiment, signature, preprocessor, Objects(model=stored["model"]), torch.device(device)
     )
     weights = {key: torch.from_numpy(np.array(value)) for key, value in stored["weights"].items()}

@@ -96,5 +96,7 @@ def test_a_loss_keeps_dtype_and_is_deterministic(e: Entry, dtype: torch.dtype):
 
 @losses
 def test_a_loss_works_on_another_device(e: Entry):
+    if e.name == "ctc":
+        pytest.skip("torch's ctc_loss has no kernel for tensors without values")
     output, target = pair(e, device="meta")
     assert e.build()(output, target).device.type == "meta"

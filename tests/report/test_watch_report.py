@@ -16,7 +16,7 @@ from preceptor.observation.capture import capture
 from preceptor.observation.record import Record
 from preceptor.report._watch_tables import rows_of
 from preceptor.report.watch import watch_html
-from preceptor.run._watch import Watch, write_report
+from preceptor.run.examined.watch import Watch, write_report
 
 LIMIT = 2_000_000
 VOID = {"meta", "link", "img", "br", "wbr"}

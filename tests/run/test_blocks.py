@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau,
 import preceptor
 from preceptor.errors import ConfigError, ModelError, PreceptorError
 from preceptor.training import State
-from preceptor.training.experiment import Block
+from preceptor.training.settings import Block
 
 from .conftest import LEARNS, QUICK, Points, net
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import preceptor
 from preceptor.errors import ConfigError
 from preceptor.training.bags import bag_rows
-from preceptor.training.experiment import DataSettings
+from preceptor.training.settings import DataSettings
 
 X = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()

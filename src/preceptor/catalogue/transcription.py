@@ -66,20 +66,17 @@ class CTC(nn.Module):
     kind="loss",
     name="ctc",
     aliases=("connectionist-temporal-classification", "ctc-loss"),
-    formula="L = −(1/N) Σ_i (1/L_i) log Σ_{π: B(π) = y_i} Π_t softmax(z_it)_{π_t}; B takes repeated "
-    "symbols as "
-    "one and leaves out blanks",
+    formula="L = −(1/N) Σ_i (1/L_i) log Σ_{π: B(π) = y_i} Π_t softmax(z_it)_{π_t}; "
+    "B takes repeated symbols as one and leaves out blanks",
     shapes="logits (N, T, K), target (N, T) filled up with −1 → scalar; reduction='none': (N,)",
     when="a text for an image or a sound, without saying where each symbol is",
-    pitfalls="needs T ≥ L, and a step more for each symbol that is said twice in a row: a target that "
-    "cannot be "
-    "said counts as 0",
+    pitfalls="needs T ≥ L, and a step more for each symbol that is said twice in a row: "
+    "a target that cannot be said counts as 0",
     source=_GRAVES,
-    differs="torch's CTCLoss takes log-probabilities (T, N, K) and has blank=0; its mean, too, divides "
-    "each loss "
-    "by the target's length",
+    differs="torch's CTCLoss takes log-probabilities (T, N, K) and has blank=0; "
+    "its mean, too, divides each loss by the target's length",
     example=">>> logits = torch.tensor([[[9., 0, 0], [0, 0, 9.], [0, 9., 0]]])\n"
-    ">>> round(get('ctc', kind='loss')(logits, torch.tensor([[0, 1]])).item(), 4)\n0.0004",
+    ">>> round(get('ctc', kind='loss')(logits, torch.tensor([[0, 1]])).item(), 4)\n0.0002",
     traits={"targets": "texts", "output_unit": "softmax"},
 )
 def ctc(reduction: str = "mean") -> nn.Module:

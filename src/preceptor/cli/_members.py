@@ -13,9 +13,9 @@ from preceptor.diagnosis.show import ALARMS, as_text
 from preceptor.errors import ConfigError
 from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
 from preceptor.run import Ensemble, Members, Run, train
-from preceptor.run._ensemble_load import members_of
-from preceptor.run._ensemble_summary import combined, described
-from preceptor.run._members import read_variation
+from preceptor.run.many.loading import members_of
+from preceptor.run.many.members import read_variation
+from preceptor.run.many.summary import combined, described
 from preceptor.training import Callback, Experiment, Problem, RunFolder
 
 if TYPE_CHECKING:

@@ -212,7 +212,7 @@ class _Closing:
         return lines
 
     def _report(self, watch: Any, path: Path) -> None:
-        from preceptor.run._watch import write_report
+        from preceptor.run.examined.watch import write_report
 
         title = " ".join([self.request.program, *self.request.args])
         write_report(watch, path, title=title, findings=self.findings)

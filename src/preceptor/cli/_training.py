@@ -18,10 +18,10 @@ from preceptor.errors import ConfigError
 from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
 from preceptor.run import Attend, Members, Run, train
 from preceptor.run._apply import repaired
-from preceptor.run._attend import Round, note_origin
-from preceptor.run._embedding import is_embedding
-from preceptor.run._reinforcement import is_reinforcement
-from preceptor.run._structure import is_structure
+from preceptor.run.apart.reinforcement import is_reinforcement
+from preceptor.run.apart.structure import is_structure
+from preceptor.run.examined.attend import Round, note_origin
+from preceptor.run.text.embed import is_embedding
 from preceptor.tasks import Translation
 from preceptor.training import Callback, Experiment, Problem
 from preceptor.training.distribution import rank

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from preceptor import tasks
 from preceptor.catalogue.architectures.densities import Density
-from preceptor.data import Preprocessor
 from preceptor.data._scaler import Scaler
 from preceptor.data._transcripts import TranscriptCoder
 from preceptor.errors import ConfigError
-from preceptor.run._structure import StructureRun
+from preceptor.run._given import network_outputs, read_like
+from preceptor.run.apart.structure import StructureRun
 
 if TYPE_CHECKING:
     from preceptor.run._run import Run
 
-__all__ = ["answers", "columns", "known_target", "sampled", "scored"]
+__all__ = ["answers", "columns", "sampled", "scored"]
 
 _OWN = (tasks.MultiLabel, tasks.DensityEstimation)
 
@@ -29,7 +29,7 @@ def answers(run: Run, x: Any, made: torch.Tensor) -> NDArray[Any] | None:
     if isinstance(run.task, _OWN):
         return made.numpy()
     if isinstance(run.task, tasks.Tagging) and run.preprocessor is not None:
-        counts = [len(str(text).split()) for text in run._read(x, run.preprocessor)[0].tolist()]
+        counts = [len(str(text).split()) for text in read_like(run, x, run.preprocessor)[0].tolist()]
         rows = zip(made.tolist(), counts, strict=True)
         return np.array([" ".join(run.task.classes[tag] for tag in tags[:n]) for tags, n in rows])
     if isinstance(run.task, tasks.Transcription):
@@ -37,16 +37,8 @@ def answers(run: Run, x: Any, made: torch.Tensor) -> NDArray[Any] | None:
         return np.array(coder.texts(made)) if isinstance(coder, TranscriptCoder) else made.numpy()
     if not isinstance(run.task, tasks.Imputation) or run.preprocessor is None:
         return None
-    raw = np.asarray(run._read(x, run.preprocessor)[0], dtype=np.float64)
+    raw = np.asarray(read_like(run, x, run.preprocessor)[0], dtype=np.float64)
     return np.where(np.isnan(raw), made.numpy().astype(np.float64), raw)
-
-
-def known_target(preprocessor: Preprocessor, raw: Any, target: Any) -> Any:
-    """Return the target of new data: the inputs where they are their own, zeros where none is known."""
-    if preprocessor.target_kind == "inputs":
-        return raw
-    nothing = preprocessor.target_kind == "anomalies" and not preprocessor.classes
-    return np.zeros(len(raw), np.int64) if nothing else target
 
 
 def scored(run: Run, x: Any) -> NDArray[Any]:
@@ -61,7 +53,7 @@ def scored(run: Run, x: Any) -> NDArray[Any]:
             expected="a run of the task anomaly-detection",
             received=run.task.name,
         )
-    return run.task.scores(run._outputs(x)).numpy()
+    return run.task.scores(network_outputs(run, x)).numpy()
 
 
 def sampled(run: Run, count: int, seed: int | None) -> NDArray[Any]:

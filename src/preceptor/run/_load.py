@@ -13,12 +13,12 @@ from preceptor import catalogue, tasks
 from preceptor.data import Preprocessor
 from preceptor.data.text import TextCoder, coder_from_json
 from preceptor.errors import CheckpointError, ConfigError
-from preceptor.run._audit import saved_audit
-from preceptor.run._episode_run import holds_episodes, load_episodes
 from preceptor.run._fitted import restored
 from preceptor.run._run import Run
-from preceptor.run._shift import saved_reference
-from preceptor.run._structure import holds_structure, load_structure
+from preceptor.run.apart.episode_run import holds_episodes, load_episodes
+from preceptor.run.apart.structure import holds_structure, load_structure
+from preceptor.run.examined.audit import saved_audit
+from preceptor.run.examined.shift import saved_reference
 from preceptor.training.augmentation import for_prediction
 from preceptor.training.build import Objects, choose_device
 from preceptor.training.carry import Carried, goes_on
@@ -51,7 +51,7 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
     manifest, experiment = run_folder.manifest, run_folder.experiment
     recorded = manifest["signature"]
     if recorded.get("kind") == "ensemble":
-        from preceptor.run._ensemble_load import load_ensemble  # members are loaded by this very function
+        from preceptor.run.many.loading import load_ensemble  # members are loaded by this very function
 
         return load_ensemble(run_folder, model, lambda folder, own: load(folder, own, device))
     if holds_episodes(run_folder):
@@ -77,7 +77,7 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
         preprocessor = Preprocessor.from_state(run_folder.preprocessing)
     coder = stored_coder(run_folder) if signature.target_kind == "next-symbols" else None
     where = choose_device(device)
-    predictor = _predictor(experiment, signature, preprocessor, Objects(model=model), where)
+    predictor = predictor_from(experiment, signature, preprocessor, Objects(model=model), where)
     try:
         predictor.model.load_state_dict(run_folder.weights())
     except RuntimeError as error:
@@ -126,7 +126,7 @@ def own_model_needed(name: str) -> ConfigError:
     )
 
 
-def _predictor(
+def predictor_from(
     experiment: Experiment,
     signature: Signature,
     preprocessor: Preprocessor | None,

@@ -11,15 +11,15 @@ from pathlib import Path
 from preceptor.data import Prepared, generators
 from preceptor.errors import StorageError
 from preceptor.observation.watch import Watch
-from preceptor.run._attend import Job
-from preceptor.run._audit import look_over
-from preceptor.run._diagnosis import Diagnosis
 from preceptor.run._keeping import KeepHistory, Reopen
 from preceptor.run._load import own_model_needed
 from preceptor.run._processes import Kept, checkpoints_of, end, together
 from preceptor.run._refusals import refuse_other_data, refuse_other_settings
 from preceptor.run._run import Run
-from preceptor.run._text_summary import KeepSamples
+from preceptor.run.examined.attend import Job
+from preceptor.run.examined.audit import look_over
+from preceptor.run.examined.diagnosis import Diagnosis
+from preceptor.run.shown.texts import KeepSamples
 from preceptor.training.build import build, choose_device
 from preceptor.training.callbacks import Callback
 from preceptor.training.distribution import Distribution

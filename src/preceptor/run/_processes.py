@@ -14,8 +14,8 @@ from preceptor.training.spread import SharedCheckpoints, gather_up
 from preceptor.training.state import State
 
 if TYPE_CHECKING:
-    from preceptor.run._attend import Job
     from preceptor.run._run import Run
+    from preceptor.run.examined.attend import Job
 
 __all__ = ["Kept", "checkpoints_of", "end", "together"]
 

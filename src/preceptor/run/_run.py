@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from preceptor import data, tasks
+from preceptor import tasks
 from preceptor.catalogue.schedules.controlled import Controller
 from preceptor.data import Part, Prepared, Preprocessor, generators
 from preceptor.data.audit import Audit
@@ -21,37 +19,31 @@ from preceptor.data.batches import Batches
 from preceptor.data.shift import Reference
 from preceptor.data.text import TextCoder
 from preceptor.diagnosis.finding import Finding
-from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.errors import ConfigError
 from preceptor.files import write_json
 from preceptor.recipe import Checks
 from preceptor.recipe.tree import Advice
 from preceptor.report.looks import Look
-from preceptor.run._answers import answers, known_target, sampled, scored
-from preceptor.run._diagnosis import Diagnosis, warn
+from preceptor.run._answers import answers, sampled, scored
 from preceptor.run._evaluation import Evaluation, before_denoising
 from preceptor.run._fitted import fit_task
-from preceptor.run._language import OnText, measured_text, text_batches
+from preceptor.run._given import ensure_data, examples_of, in_words, network_outputs
 from preceptor.run._ledger import looks_elsewhere, refuse_another_look
-from preceptor.run._shift import warn_of_shift
-from preceptor.run._translate import OnPairs, translate
-from preceptor.run._translation import Judged, measured_pairs, pair_batches
-from preceptor.training.dense import disturbed, with_noise
+from preceptor.run.examined.diagnosis import Diagnosis, warn
+from preceptor.run.text.language import OnText, measured_text, text_batches
+from preceptor.run.text.translate import OnPairs, translate
+from preceptor.run.text.translation import Judged, measured_pairs, pair_batches
 from preceptor.training.evaluate import evaluate, outputs
 from preceptor.training.experiment import Experiment
-from preceptor.training.feeds import Feeds, in_order
+from preceptor.training.feeds import Feeds
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
-from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.manifest import now
-from preceptor.training.own_code import is_own_code
 from preceptor.training.pairs import TextPairs
 from preceptor.training.problem import Predictor
-from preceptor.training.source import going_on
 from preceptor.training.state import State
 
 __all__ = ["Evaluation", "Run"]
-
-Keep: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -75,6 +67,7 @@ class Run(OnText, OnPairs):
         samples: what the network wrote at the ends of some epochs, where a text is continued.
         audit: what was wrong with the data before training; None where nobody looked.
         reference: statistics of the training inputs, with which inputs in use are compared.
+        familiar: how many of the examples evaluated last were trained on.
     """
 
     experiment: Experiment
@@ -96,7 +89,7 @@ class Run(OnText, OnPairs):
     translations: dict[str, Judged] = field(default_factory=dict)
     audit: Audit | None = None
     reference: Reference | None = None
-    _familiar: int = field(default=0, repr=False)  # of the examples evaluated last, those trained on
+    familiar: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         if self.preprocessor is None and self.feeds is not None:
@@ -145,7 +138,7 @@ class Run(OnText, OnPairs):
     @property
     def advice(self) -> Advice | None:
         """What to do next by the recipe, from the errors on training and validation; None where unknown."""
-        from preceptor.run._advice import advise
+        from preceptor.run.examined.advice import advise
 
         return advise(self)
 
@@ -216,7 +209,7 @@ class Run(OnText, OnPairs):
         with generators.seeded(self.experiment.seed):  # a loader draws from them, whatever its order
             found = self._measured(part, batches)
         if part != "test":
-            return replace(found, trained_on=self._familiar if part not in ("train", "val") else 0)
+            return replace(found, trained_on=self.familiar if part not in ("train", "val") else 0)
         elsewhere = looks_elsewhere(self.folder)
         look = {"n": found.n, "metrics": found.metrics, "interval": found.interval}
         self._enter({"part": part, **look, "elsewhere": elsewhere, "reason": again})
@@ -247,7 +240,7 @@ class Run(OnText, OnPairs):
         if isinstance(self.task, tasks.Translation):
             texts = Path(x) if isinstance(x, str) and Path(x).is_file() else x
             return np.array([one.text for one in translate(self, texts)], dtype=object)
-        made = self._outputs(x, lambda output, target: (self.task.predict(output), target))
+        made = network_outputs(self, x, lambda output, target: (self.task.predict(output), target))
         if (answered := answers(self, x, made)) is not None:
             return answered
         if isinstance(self.task, tasks.Segmentation) and self.preprocessor is not None:
@@ -255,13 +248,7 @@ class Run(OnText, OnPairs):
         predicted: NDArray[Any] = made.numpy()
         if self.task.name == "regression" and predicted.shape[1] == 1:
             return predicted.reshape(-1)
-        classes = self.preprocessor.classes if self.preprocessor else ()
-        if not classes:
-            return predicted
-        whole = all(name.lstrip("-").isdigit() for name in classes)
-        labels: NDArray[Any] = np.array([int(name) for name in classes] if whole else classes)
-        named: NDArray[Any] = labels[predicted]
-        return named
+        return in_words(self, predicted)
 
     def predict_proba(self, x: Any) -> NDArray[Any]:
         """Return each class's probability for new examples: N × classes.
@@ -269,7 +256,7 @@ class Run(OnText, OnPairs):
         Raises:
             ConfigError: the task has no classes.
         """
-        probabilities = self.task.probabilities(self._outputs(x))
+        probabilities = self.task.probabilities(network_outputs(self, x))
         if probabilities is None:
             raise ConfigError(f"a {self.task.name} has no class probabilities", hint="run.predict(x)")
         return probabilities.numpy()
@@ -289,7 +276,7 @@ class Run(OnText, OnPairs):
             ConfigError: neither a path nor a run folder.
         """
         from preceptor.report import write
-        from preceptor.run._summary import summarize
+        from preceptor.run.shown.summary import summarize
 
         if path is None:
             if self.folder is None:
@@ -314,10 +301,10 @@ class Run(OnText, OnPairs):
             DataError: the run's data were given in code, and the run was loaded.
         """
         from preceptor.report.looks import save
-        from preceptor.run._look import WHAT, look_at
-        from preceptor.run._summary import predicted
+        from preceptor.run.shown.look import WHAT, look_at
+        from preceptor.run.shown.summary import predicted
 
-        self._ensure_data()
+        ensure_data(self)
         looks = look_at(
             self, what or tuple(WHAT), predictions=predicted(self), examples=examples, thorough=True
         )
@@ -330,111 +317,12 @@ class Run(OnText, OnPairs):
         """Return the prepared examples of ``"train"``, ``"val"`` or ``"test"``; None where there are none."""
         return getattr(self.prepared, name) if self.prepared else None
 
-    def _outputs(self, x: Any, keep: Keep | None = None) -> Tensor:
-        if self.coder is not None:
-            raise ConfigError("a text is continued, not predicted row by row", hint="run.generate(prompt)")
-        if isinstance(self.task, tasks.Translation):
-            raise ConfigError("sentences are translated, symbol by symbol", hint="run.translate(sentences)")
-        if self.preprocessor is not None:
-            raw, _ = self._read(x, self.preprocessor)
-            for column, values in self.preprocessor.unseen(raw).items():
-                shown = ", ".join(map(repr, values[:6]))
-                warnings.warn(
-                    f"column {column!r}: not seen in training, taken as none: {shown}", stacklevel=3
-                )
-            inputs = self.preprocessor.inputs(raw)
-            warn_of_shift(self, raw, stacklevel=3)
-        elif isinstance(x, str | Path):
-            raise DataError(
-                "a run on your own loaders predicts for tensors",
-                expected="inputs of the form that the loader yielded",
-                received=repr(str(x)),
-                hint="run.predict(x) in Python",
-            )
-        else:
-            inputs = torch.as_tensor(x)
-        if not len(inputs):
-            raise DataError("there is nothing to predict", expected="at least one example", received="none")
-        grid = isinstance(self.task, tasks.Segmentation | tasks.Reconstruction) and inputs.ndim == 4
-        dummy = torch.zeros((len(inputs), 1, 1) if grid else len(inputs), dtype=torch.long)
-        batches = in_order(
-            Part(inputs, dummy, np.arange(len(inputs))), batch_size=64, device=self.predictor.device
-        )
-        assert batches is not None  # noqa: S101 - there is at least one example
-        return outputs(self.predictor, batches, keep)[0]
-
-    def _read(self, source: Any, preprocessor: Preprocessor) -> tuple[Any, Any]:
-        images = self.experiment.data
-        return data.read_inputs(
-            source, preprocessor, image_size=images.image_size, image_fit=images.image_fit
-        )
-
     def _batches(self, on: Any) -> tuple[str, Batches]:
         if self.coder is not None:
             return text_batches(self, on)
         if isinstance(self.task, tasks.Translation):
             return pair_batches(self, on)
-        if isinstance(on, str) and on in ("train", "val", "test"):
-            self._ensure_data()
-            assert self.feeds is not None  # noqa: S101 - just made sure
-            batches = {"train": self.feeds.probe, "val": self.feeds.val, "test": self.feeds.test}[on]
-            if on == "train" and self.prepared is not None:
-                seen = disturbed(self.prepared.train, with_noise(self.experiment))
-                batches = in_order(seen, batch_size=64, device=self.predictor.device)
-            if batches is None:
-                raise DataError(
-                    f"there are no {on} examples",
-                    expected=f"a run that holds some out: {on}=0.15",
-                    received=self.prepared.split.text if self.prepared else f"no {on} loader",
-                )
-            return on, batches
-        if self.preprocessor is None:
-            raise DataError(
-                "a run on your own loaders is evaluated on its own parts", expected="train, val or test"
-            )
-        raw, target = self._read(on, self.preprocessor)
-        target = known_target(self.preprocessor, raw, target)
-        if target is None:
-            raise DataError(
-                "the targets are missing", expected="the column that was predicted", received=str(on)[:80]
-            )
-        x, y = self.preprocessor.inputs(raw), self.preprocessor.targets(target)
-        warn_of_shift(self, raw, stacklevel=4)
-        self._familiar = self.reference.trained_on(raw) if self.reference else 0
-        seen = disturbed(Part(x, y, np.arange(len(y))), with_noise(self.experiment))
-        batches = in_order(seen, batch_size=64, device=self.predictor.device)
-        if batches is None:
-            raise DataError("there is nothing to evaluate", expected="at least one example", received="none")
-        return Path(on).name if isinstance(on, str | Path) else "data", batches
-
-    def _ensure_data(self) -> None:
-        if self.feeds is not None:
-            return
-        source = self.experiment.data.source
-        if source == "arrays" or (self.preprocessor is None and self.coder is None):
-            raise DataError(
-                "the run's data were given in code, and are not kept",
-                expected="a run on data that have a name or a path",
-                received=source,
-                hint="give new data: run.evaluate((x, y))",
-            )
-        inputs = Inputs(
-            source,
-            own_model=is_own_code(self.experiment.model.name),
-            source=going_on(self.folder) if self.folder else None,
-            coder=self.coder,
-            carries=self.predictor.carried is not None,
-        )
-        self.feeds, self.prepared, _ = make_feeds(self.experiment, inputs, self.predictor.device)
-        recorded = self.folder.manifest.get("data") if self.folder else None
-        present = self.feeds.data
-        if recorded and present and recorded["split"] != present["split"]:
-            raise CheckpointError(
-                "the data have changed since the run",
-                expected=f"fingerprint {recorded['split'][:12]}",
-                received=present["split"][:12],
-                hint="restore the data; other data can be evaluated by naming their file",
-            )
+        return examples_of(self, on)
 
     def _enter(self, look: dict[str, Any]) -> None:
         entry = {"look": len(self.ledger) + 1, "when": now(), "best_epoch": self.best_epoch, **look}

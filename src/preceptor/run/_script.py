@@ -6,9 +6,9 @@ from pathlib import Path
 
 from preceptor.data import generators
 from preceptor.errors import ConfigError
-from preceptor.run._ensemble_load import members_of
 from preceptor.run._load import own_model_needed
 from preceptor.run._refusals import refuse_other_data
+from preceptor.run.many.loading import members_of
 from preceptor.training.build import Objects, build, choose_device
 from preceptor.training.eject import eject
 from preceptor.training.folder import RunFolder

@@ -10,9 +10,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from preceptor.errors import ConfigError
 from preceptor.training.build import Objects
-from preceptor.training.experiment import Block
 from preceptor.training.listed import parse_block
 from preceptor.training.own_code import name_of
+from preceptor.training.settings import Block
 
 __all__ = ["sort_blocks", "sort_list"]
 

@@ -8,23 +8,23 @@ from typing import Any
 
 from preceptor.data.text import TextCoder
 from preceptor.errors import ConfigError, DataError
-from preceptor.run._attend import Attend, Job, attended
 from preceptor.run._average import averaged
-from preceptor.run._check import gated, refuse_checks
-from preceptor.run._embedding import embed, is_embedding
-from preceptor.run._ensemble_train import asked_members, train_ensemble
 from preceptor.run._load import stored_coder
-from preceptor.run._members import Members
 from preceptor.run._once import perform
 from preceptor.run._refusals import (
     refuse_contradictions,
     refuse_idle_settings,
 )
-from preceptor.run._reinforcement import is_reinforcement, reinforce
 from preceptor.run._run import Run
 from preceptor.run._sort import sort_blocks, sort_list
-from preceptor.run._structure import describe, is_structure
 from preceptor.run._transfer import source_for, taking_over
+from preceptor.run.apart.reinforcement import is_reinforcement, reinforce
+from preceptor.run.apart.structure import describe, is_structure
+from preceptor.run.examined.attend import Attend, Job, attended
+from preceptor.run.examined.check import gated, refuse_checks
+from preceptor.run.many.members import Members
+from preceptor.run.many.training import asked_members, train_ensemble
+from preceptor.run.text.embed import embed, is_embedding
 from preceptor.training.callbacks import Callback
 from preceptor.training.carry import goes_on
 from preceptor.training.experiment import Experiment

@@ -10,7 +10,8 @@ from preceptor.errors import ConfigError, nearest
 from preceptor.run import Run, train
 from preceptor.search._work import Given, arguments
 from preceptor.training.callbacks import Callback
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
+from preceptor.training.settings import Block
 
 __all__ = ["looked_at", "sort_out"]
 

@@ -1,6 +1,6 @@
 """What is predicted: each task with its outputs, loss, metrics, and what raw outputs mean."""
 
-from preceptor.tasks._make import KIND_OF_TASK, make
+from preceptor.tasks._make import APART, KIND_OF_TASK, make
 from preceptor.tasks._task import Task
 from preceptor.tasks.classification import Classification
 from preceptor.tasks.density import AnomalyDetection, DensityEstimation
@@ -16,6 +16,7 @@ from preceptor.tasks.transcription import Transcription
 from preceptor.tasks.translation import Translation
 
 __all__ = [
+    "APART",
     "KIND_OF_TASK",
     "AnomalyDetection",
     "Classification",

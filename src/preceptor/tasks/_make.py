@@ -21,7 +21,7 @@ from preceptor.tasks.tagging import Tagging
 from preceptor.tasks.transcription import Transcription
 from preceptor.tasks.translation import Translation
 
-__all__ = ["KIND_OF_TASK", "make"]
+__all__ = ["APART", "KIND_OF_TASK", "make"]
 
 _NAMES = {
     "categories": ("classification",),
@@ -46,6 +46,8 @@ _OF_SYMBOLS: dict[str, type[SymbolTask]] = {"next-symbols": LanguageModelling, "
 _OF_INPUTS: dict[str, type[Reconstruction]] = {"denoising": Denoising, "imputation": Imputation}
 KIND_OF_TASK = {task: kind for kind, tasks in _NAMES.items() for task in tasks}
 """The kind of targets that each task needs."""
+APART = ("clustering", "principal-components", "embedding", "reinforcement")
+"""Tasks without targets, whose trainings are of their own kind."""
 
 
 class Units(Protocol):

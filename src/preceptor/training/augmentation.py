@@ -17,10 +17,11 @@ from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError
 from preceptor.tasks import KIND_OF_TASK
 from preceptor.training.dense import DENSE, stays
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds, Signature
 from preceptor.training.named import AUGMENTATIONS, REGULARIZERS, entry_of, make_all, trait_of
 from preceptor.training.own_code import guarded
+from preceptor.training.settings import Block
 
 __all__ = ["acts_in_evaluation", "behind", "for_prediction", "make_pipeline", "some", "suited"]
 

@@ -13,7 +13,7 @@ from preceptor.catalogue.averaging import Bagging
 from preceptor.data import Part, Prepared
 from preceptor.data._pixels import subset
 from preceptor.errors import ConfigError
-from preceptor.training.experiment import DataSettings
+from preceptor.training.settings import DataSettings
 
 __all__ = ["bag_rows", "bagged", "refuse_bags"]
 

@@ -16,7 +16,7 @@ from preceptor.errors import ConfigError, ModelError
 from preceptor.training.augmentation import behind, make_pipeline, suited
 from preceptor.training.carry import Carried
 from preceptor.training.dense import balanced, model_penalty, on_a_grid, own_parts
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.layout import align_moments, lay_out
 from preceptor.training.models import model_and_task
@@ -31,6 +31,7 @@ from preceptor.training.regularization import (
     refuse_other_losses,
     refuse_with_closure,
 )
+from preceptor.training.settings import Block
 from preceptor.training.source import open_source
 from preceptor.training.speed import Speed, use
 from preceptor.training.suits import refuse_unsuitable

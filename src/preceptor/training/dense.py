@@ -22,7 +22,8 @@ from preceptor.catalogue.pixels import VOID
 from preceptor.catalogue.regularizers import Regularizer
 from preceptor.data import Part
 from preceptor.errors import ConfigError
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
+from preceptor.training.settings import Block
 
 __all__ = [
     "DENSE",

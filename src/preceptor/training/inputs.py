@@ -18,16 +18,17 @@ from preceptor.data._masks import MaskCoder
 from preceptor.data.batches import loader_for
 from preceptor.data.text import TextCoder
 from preceptor.errors import ConfigError, DataError
-from preceptor.tasks import KIND_OF_TASK
+from preceptor.tasks import APART, KIND_OF_TASK
 from preceptor.training.bags import bag_rows, bagged, refuse_bags
 from preceptor.training.build import batch_size_for
 from preceptor.training.dense import maps_in_a_batch, on_a_grid, with_noise
-from preceptor.training.experiment import DataSettings, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds, feeds_from_loaders, feeds_from_prepared
 from preceptor.training.language import is_language, text_feeds
 from preceptor.training.own_code import guarded
 from preceptor.training.pairs import feeds_of_pairs, is_pairs
 from preceptor.training.purpose import for_task, loading, takes_gaps, with_indicator
+from preceptor.training.settings import DataSettings
 from preceptor.training.source import Source, open_source
 
 __all__ = ["Inputs", "make_feeds"]
@@ -173,9 +174,8 @@ def _target_kind(experiment: Experiment) -> str | None:
     kinds = {"auto": None, **KIND_OF_TASK}
     if experiment.task in kinds:
         return kinds[experiment.task]
-    raise ConfigError(
-        "unknown task", expected=f"{', '.join(KIND_OF_TASK)} or auto", received=repr(experiment.task)
-    )
+    known = ", ".join((*KIND_OF_TASK, *APART))
+    raise ConfigError("unknown task", expected=f"{known} or auto", received=repr(experiment.task))
 
 
 def _with_parts(inputs: Inputs, settings: DataSettings, **how: bool) -> Dataset:

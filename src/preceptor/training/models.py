@@ -16,11 +16,12 @@ from preceptor.data._tagged import TokenEncoder
 from preceptor.errors import ConfigError, ModelError
 from preceptor.training.dense import simplest
 from preceptor.training.evaluate import evaluation
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.language import SIMPLEST, refuse_foresight, symbol_options
 from preceptor.training.objects import Objects
 from preceptor.training.own_code import guarded, make_model, name_of
+from preceptor.training.settings import Block
 
 __all__ = ["model_and_task"]
 

@@ -9,9 +9,10 @@ from preceptor import catalogue
 from preceptor.catalogue import Entry
 from preceptor.catalogue.regularizers import Regularizer
 from preceptor.errors import ConfigError, UnknownName
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.listed import VALUE
 from preceptor.training.own_code import guarded
+from preceptor.training.settings import Block
 
 __all__ = [
     "AUGMENTATIONS",

@@ -10,10 +10,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from preceptor import catalogue, tasks
 from preceptor.errors import ConfigError, ModelError
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.objects import Objects
 from preceptor.training.own_code import guarded, name_of
+from preceptor.training.settings import Block
 from preceptor.training.transfer import Transfer, refuse_layers_apart
 
 __all__ = ["choose_monitor", "make_optimizer", "make_schedule"]

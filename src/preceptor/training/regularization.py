@@ -14,8 +14,9 @@ from preceptor.catalogue.averaging import WeightAverage
 from preceptor.catalogue.normalizations import batch_norms, population_statistics
 from preceptor.catalogue.regularizers import MOMENTS, Regularizer
 from preceptor.errors import ConfigError, ModelError
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.named import trait_of
+from preceptor.training.settings import Block
 
 if TYPE_CHECKING:
     from preceptor.training.problem import Problem

@@ -30,10 +30,11 @@ from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, ModelError
 from preceptor.training.applicability import same_data, say
 from preceptor.training.evaluate import evaluation
-from preceptor.training.experiment import Experiment, TransferSettings
+from preceptor.training.experiment import Experiment
 from preceptor.training.features import FeatureBatches
 from preceptor.training.feeds import Feeds
 from preceptor.training.problem import Problem
+from preceptor.training.settings import TransferSettings
 from preceptor.training.source import Source
 
 __all__ = ["Reused", "Transfer", "begin", "precompute", "refuse_layers_apart"]

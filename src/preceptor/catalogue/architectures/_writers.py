@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def lengths_of(symbols: Tensor, padding: int) -> Tensor:
     return ((symbols != padding) * places).amax(1).clamp_min(1)
 
 
-class Writer(nn.Module):
+class Writer(nn.Module, ABC):
     """A network that reads a source and writes a target: two embeddings, an encoder, a decoder, a head.
 
     ``model((source, given))`` gives the raw outputs behind every given symbol, (N, T, outputs). To write by
@@ -139,13 +140,13 @@ class Writer(nn.Module):
         features, state = self.decode(self._embedded(self.target, symbols[:, None]), memory, state)
         return self._logits(features)[:, 0], state
 
+    @abstractmethod
     def encode(self, embedded: Tensor, lengths: Tensor) -> tuple[Any, Any]:
         """Return memory and first state of an embedded source."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, embedded: Tensor, memory: Any, state: Any) -> tuple[Tensor, Any]:
         """Return features behind each embedded symbol, and the state behind the last."""
-        raise NotImplementedError
 
     def align(self, source: Tensor, given: Tensor) -> Tensor | None:
         """Return where in the source each given symbol's successor was read, (N, T, S), rows of sum 1.

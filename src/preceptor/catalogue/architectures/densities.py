@@ -110,17 +110,16 @@ class GaussianMixture(Density):
         owner = "gaussian-mixture"
         super().__init__(owner, inputs, outputs)
         k, d = check_count(owner, "components", components), self.width
-        self.full = check_choice(owner, "covariance", covariance, ("diagonal", "full")) == "full"
+        full = check_choice(owner, "covariance", covariance, ("diagonal", "full")) == "full"
         self.floor = check_number(owner, "floor", floor, 1e-9)
         self.weights = nn.Parameter(torch.zeros(k))
         self.means = nn.Parameter(torch.randn(k, d))
         self.scales = nn.Parameter(torch.zeros(k, d))
-        self.mixing = nn.Parameter(torch.zeros(k, d, d)) if self.full else None
+        self.mixing = nn.Parameter(torch.zeros(k, d, d)) if full else None
 
-    def _precision(self) -> Tensor:
+    def _precision(self, mixing: Tensor) -> Tensor:
         """Return P, (K, D, D) lower triangular."""
-        assert self.mixing is not None  # noqa: S101 - of full covariances alone
-        return self.mixing.tril(-1) + torch.diag_embed(1 / self._deviations())
+        return mixing.tril(-1) + torch.diag_embed(1 / self._deviations())
 
     def _deviations(self) -> Tensor:
         """Return what scales each direction: e^s, smoothly kept above the floor; 1 at the start."""
@@ -129,8 +128,8 @@ class GaussianMixture(Density):
     def log_density(self, x: Tensor) -> Tensor:
         """Return log p(x), (N,)."""
         apart = x[:, None] - self.means
-        if self.full:
-            z = torch.einsum("kij,nkj->nki", self._precision(), apart)
+        if self.mixing is not None:
+            z = torch.einsum("kij,nkj->nki", self._precision(self.mixing), apart)
         else:
             z = apart / self._deviations()
         each = -0.5 * (z.square().sum(2) + self.width * _LOG_2PI) - self._deviations().log().sum(1)
@@ -141,9 +140,11 @@ class GaussianMixture(Density):
         which = torch.multinomial(self.weights.softmax(0).cpu(), count, True, generator=generator)
         which = which.to(self.means.device)
         noise = normal((count, self.width), self.means, generator)
-        if not self.full:
+        if self.mixing is None:
             return self.means[which] + self._deviations()[which] * noise
-        apart = torch.linalg.solve_triangular(self._precision()[which], noise[..., None], upper=False)
+        apart = torch.linalg.solve_triangular(
+            self._precision(self.mixing)[which], noise[..., None], upper=False
+        )
         drawn: Tensor = self.means[which] + apart[..., 0]
         return drawn
 

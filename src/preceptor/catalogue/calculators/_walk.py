@@ -91,7 +91,7 @@ class Forward(TorchDispatchMode):
     """Counts operations, and follows what every tensor has seen."""
 
     def __init__(self, model: nn.Module, inputs: Sequence[Any]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self.passed: dict[str, Passed] = {}
         self.fields = Fields(tensors(inputs))
         self.recurrent = {
@@ -175,7 +175,7 @@ class _Living(TorchDispatchMode):
     """Adds up the storages that live, from their making to their end."""
 
     def __init__(self, known: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self.live = self.peak = 0
         self.path: list[str] = [""]
         self._known = {t.untyped_storage()._cdata for t in known}

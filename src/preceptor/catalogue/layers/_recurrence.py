@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from preceptor.catalogue._checks import check_count, check_number
 from preceptor.catalogue.layers.cells import Cell
 from preceptor.catalogue.layers.sequences import checked_lengths, within
+from preceptor.errors import ConfigError
 
 __all__ = ["RECURRENT", "RecurrentLayer", "Unrolled"]
 
@@ -44,12 +45,15 @@ class Unrolled(nn.Module):
         batch_first: bool = True,
     ) -> None:
         super().__init__()
-        assert batch_first  # noqa: S101 - here as in torch's layers, but never otherwise
+        if not batch_first:
+            raise ConfigError(
+                "cells go over rows of sequences", expected="batch_first=True", received="False"
+            )
         self.directions, self.dropout = 1 + bidirectional, dropout
         wide = self.directions * hidden_size
         self.cells = nn.ModuleList(
-            make(input_size if l == 0 else wide, hidden_size)
-            for l in range(num_layers)  # noqa: E741 - the layer's index
+            make(wide if layer else input_size, hidden_size)
+            for layer in range(num_layers)
             for _ in range(self.directions)
         )
 
@@ -154,9 +158,11 @@ class RecurrentLayer(nn.Module):
 
     def _run(self, x: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
         if isinstance(self.recurrence, Unrolled):
-            return self.recurrence(x, state, lengths)  # type: ignore[no-any-return]
+            unrolled: tuple[Tensor, Any] = self.recurrence(x, state, lengths)
+            return unrolled
         if lengths is None:
-            return self.recurrence(x, state)  # type: ignore[no-any-return]
+            whole: tuple[Tensor, Any] = self.recurrence(x, state)
+            return whole
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         y, state = self.recurrence(packed, state)
         return pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0], state

@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor, nn
 
 from preceptor.errors import ConfigError, PreceptorError
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.history import History
 from preceptor.training.problem import Predictor
+from preceptor.training.settings import Block
 
 __all__ = ["ENGINES", "Engine", "Member", "spelled_out"]
 

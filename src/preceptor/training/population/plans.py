@@ -19,10 +19,11 @@ from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, PreceptorError
 from preceptor.training.bags import bag_rows
 from preceptor.training.build import choose_device
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.inputs import Inputs, make_feeds
 from preceptor.training.population.members import Member, spelled_out
+from preceptor.training.settings import Block
 
 __all__ = ["Plan", "Supply", "groups", "planned", "rows_of"]
 

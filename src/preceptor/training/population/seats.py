@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from preceptor import catalogue
-from preceptor.training.experiment import Block, Experiment
+from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.objects import Objects
 from preceptor.training.optimization import make_optimizer, make_schedule
@@ -26,6 +26,7 @@ from preceptor.training.own_code import make_model
 from preceptor.training.population.alone import own_objects
 from preceptor.training.population.plans import Plan
 from preceptor.training.problem import Problem
+from preceptor.training.settings import Block
 
 __all__ = ["Orders", "Seat", "take_seat"]
 

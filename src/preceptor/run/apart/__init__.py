@@ -1,0 +1,1 @@
+"""Runs without a network that predicts targets: clusters, components, learners of rewards."""

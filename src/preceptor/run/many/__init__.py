@@ -1,0 +1,1 @@
+"""Several trainings as one: ensembles, snapshots, populations, tests of learning rates."""

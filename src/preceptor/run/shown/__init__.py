@@ -1,0 +1,1 @@
+"""From a run to the plain records that its report is made from."""

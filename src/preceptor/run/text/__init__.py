@@ -1,0 +1,1 @@
+"""What can be done with runs on texts: measure, write, translate, embed."""
