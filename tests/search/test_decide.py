@@ -12,13 +12,13 @@ from scipy import stats
 
 from preceptor.catalogue.procedures import corrected_interval
 from preceptor.errors import ConfigError
-from preceptor.search._statistics import mean_interval
 from preceptor.search.advice import advice, finer
 from preceptor.search.cuts import cuts, premature
 from preceptor.search.decide import decide
 from preceptor.search.importance import importance
 from preceptor.search.journal import Result, Trial
 from preceptor.search.space import Space
+from preceptor.tasks import mean_interval
 from preceptor.training.history import History
 
 SPACE = Space.parse(["lr=log:1e-5..1e-1", "dropout=0..0.5", "hidden=16|32|64"])

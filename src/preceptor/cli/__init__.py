@@ -20,6 +20,7 @@ from preceptor.cli import (
     _env,
     _evaluate,
     _generate,
+    _lab,
     _look,
     _lr,
     _neighbours,
@@ -59,6 +60,7 @@ app.command("compare")(_compare.compare)
 app.command("search")(_search.search)
 app.command("cross-validate")(_cross_validate.cross_validate)
 app.command("lr")(_lr.lr)
+app.command("lab")(_lab.lab)
 app.command("look")(_look.look)
 app.command("summary")(_summary.summary)
 app.command("eject")(_eject.eject)

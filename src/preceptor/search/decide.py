@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.search._statistics import mean_interval
 from preceptor.search.journal import Trial, best_of, ranking
+from preceptor.tasks import mean_interval
 
 __all__ = ["Candidate", "Verdict", "decide", "finalists"]
 

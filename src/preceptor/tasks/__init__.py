@@ -5,7 +5,7 @@ from preceptor.tasks._task import Task
 from preceptor.tasks.classification import Classification
 from preceptor.tasks.density import AnomalyDetection, DensityEstimation
 from preceptor.tasks.imputation import Imputation
-from preceptor.tasks.interval import bootstrap, wilson
+from preceptor.tasks.interval import bootstrap, mean_interval, wilson
 from preceptor.tasks.language import LanguageModelling
 from preceptor.tasks.multi_label import MultiLabel
 from preceptor.tasks.reconstruction import Denoising, Reconstruction
@@ -34,5 +34,6 @@ __all__ = [
     "Translation",
     "bootstrap",
     "make",
+    "mean_interval",
     "wilson",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from preceptor.catalogue.metrics import Metric
 from preceptor.errors import ConfigError, DataError
 
-__all__ = ["bootstrap", "wilson"]
+__all__ = ["bootstrap", "mean_interval", "wilson"]
 
 
 def _check_level(level: float) -> None:
@@ -20,6 +21,25 @@ def _check_level(level: float) -> None:
         raise ConfigError(
             "the level of an interval is not usable", expected="between 0 and 1", received=f"level={level!r}"
         )
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the mean of independent values by Student's t: mean ± t₍n−1₎ s / √n.
+
+    One value alone, or one that is not finite, says nothing: the interval is infinite.
+
+    Example:
+        >>> low, high = mean_interval([1.0, 2.0, 3.0])
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    from scipy.stats import t
+
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return -math.inf, math.inf
+    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return mean - half, mean + half
 
 
 def wilson(correct: int, n: int, level: float = 0.95) -> tuple[float, float]:

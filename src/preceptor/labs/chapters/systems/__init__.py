@@ -1,0 +1,1 @@
+"""Whole systems, transfer and common mistakes."""
