@@ -2,11 +2,13 @@
 
     python benchmarks/population.py                       # everything; some minutes on one core
     python benchmarks/population.py --only small-32 --rounds 9 --json population.json
+    python benchmarks/population.py --only small-128 --threads 2       # both cores, by wall clock
     pip install optuna && python benchmarks/population.py --only small-32
 
 Every row trains the same members: as many seeds, each with its own learning rate, from its own first
 weights, over its own order of examples, with Adam and cross-entropy, and measures loss and accuracy on
-validation examples after each epoch. Data are synthetic and in memory, arithmetic is float32 on one thread.
+validation examples after each epoch. Data are synthetic and in memory, arithmetic is float32, on one thread
+unless --threads says otherwise: then every row may use so many, and wall clock counts in place of CPU time.
 The rows take turns after an untimed one, in which `preceptor` also times which engine is fastest; making the
 members counts.
 
@@ -22,7 +24,7 @@ Rows:
     one by one   the same with engine "sequential": what the population saves of our own loop
     optuna       a study of as many trials, each the optimised loop with a suggested rate (where installed)
 
-Columns: CPU time of a member's step, validation shared out; how many times as fast as `optimised`: the
+Columns: time of a member's step, validation shared out; how many times as fast as `optimised`: the
 median over the rounds, with quartiles; the engine; the mean validation loss of the members, which shows that
 they did the same work.
 """
@@ -155,7 +157,9 @@ ROWS: dict[str, Callable[[Task, Sequence[Tensor]], Outcome]] = {
 }
 
 
-def compare(task: Task, rounds: int, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def compare(
+    task: Task, rounds: int, names: Sequence[str], clock: Callable[[], float]
+) -> dict[str, dict[str, Any]]:
     if task.members > 100:  # it would take as long as all others together
         names = [name for name in names if name != "one by one"]
     data = task.work.data()
@@ -165,9 +169,9 @@ def compare(task: Task, rounds: int, names: Sequence[str]) -> dict[str, dict[str
         start = turn % len(names)
         for name in [*names[start:], *names[:start]]:
             with settled():
-                began = time.process_time()
+                began = clock()
                 ROWS[name](task, data)
-                seconds[name].append(time.process_time() - began)
+                seconds[name].append(clock() - began)
     report = {}
     for name in names:
         ratios = [a / b for a, b in zip(seconds["optimised"], seconds[name], strict=True)]
@@ -199,15 +203,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", action="append", choices=TASKS, help="repeatable; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every row (5)")
+    parser.add_argument("--threads", type=int, default=1, help="of every row (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
+    clock = time.process_time if arguments.threads == 1 else time.perf_counter
     names = [n for n in ROWS if n != "optuna" or importlib.util.find_spec("optuna")]
-    print(f"torch {torch.__version__}, one thread, {arguments.rounds} rounds")
+    print(f"torch {torch.__version__}, threads: {arguments.threads}, rounds: {arguments.rounds}")
     results = {}
     for name in arguments.only or TASKS:
-        results[name] = compare(TASKS[name], arguments.rounds, names)
+        results[name] = compare(TASKS[name], arguments.rounds, names, clock)
         show(name, TASKS[name], results[name])
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

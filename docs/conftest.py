@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# The entries' examples are executed by tests/catalogue/, each in a namespace of its own.
-collect_ignore = ["catalogue"]
+# The entries' examples are executed by tests/catalogue/, each in a namespace of its own; samples are run by pages.
+collect_ignore = ["catalogue", "samples"]
 
 
 @pytest.fixture(autouse=True)

@@ -224,6 +224,7 @@ def test_a_cluster(ray: list[str], tmp_path: Path) -> None:
     assert lost.error == "the worker died"
 
 
+@pytest.mark.slow
 def test_ray_itself(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     search = tune(
