@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# The entries' examples are executed by tests/catalogue/, each in a namespace of its own; samples are run by pages.
+# The entries' examples are executed by tests/catalogue/, each alone; the samples are run by the pages.
 collect_ignore = ["catalogue", "samples"]
 
 

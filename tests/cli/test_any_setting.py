@@ -70,7 +70,7 @@ assignments = st.lists(named | likely, max_size=3) | st.lists(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:no gradient passes")
 @given(given=assignments)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_in_python(given: list[str]) -> None:
     try:
         run = preceptor.train(data="iris", settings=parse_assignments(given), epochs=1, out=False)
@@ -84,7 +84,7 @@ def test_in_python(given: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:no gradient passes")
 @given(given=assignments)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_on_the_command_line(cli: Cli, tmp_path: Path, given: list[str]) -> None:
     done = cli("train", "iris", "--epochs", 1, *(f"--set={text}" for text in given), "--out", "run")
     made = (tmp_path / "run").is_dir()

@@ -20,7 +20,7 @@ import preceptor
 
 from .conftest import Cli
 
-LONG = ("train", "digits", "--set", "training.patience=none", "--epochs", "40", "--set", "model.dropout=0.2")
+LONG = ("train", "digits", "--set", "training.patience=none", "--epochs", "25", "--set", "model.dropout=0.2")
 
 
 def start(folder: Path, *arguments: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
@@ -74,13 +74,13 @@ def test_a_signal_saves_and_a_resume_goes_on_to_the_bit(tmp_path: Path, whole: P
     assert not any(line.startswith("test") for line in out.splitlines())
     stopped = preceptor.load(tmp_path / "run")
     assert stopped.status == "interrupted"
-    assert 4 <= len(stopped.history) < 40
+    assert 4 <= len(stopped.history) < 25
     assert (tmp_path / "run/state/checkpoint.safetensors").is_file()
 
     code, out, err = run(tmp_path, "train", "--resume", "run")
     assert code == 0, err
     rows = [line.split()[0] for line in out.splitlines() if line[:5].strip().isdigit()]
-    assert rows == [str(n) for n in range(1, 41)]
+    assert rows == [str(n) for n in range(1, 26)]
     assert out.splitlines()[-1] == "report   run/report.html"
     assert preceptor.load(tmp_path / "run").status == "finished"
     assert_same(tmp_path / "run", whole)
@@ -176,12 +176,12 @@ def test_a_full_disk(tmp_path: Path, whole: Path) -> None:
     checkpoint = begun(tmp_path)
     with full_disk(tmp_path):
         code, out, err = run(
-            tmp_path, "train", "--resume", "run", "--epochs", "40", "--set", "training.checkpoint_steps=7"
+            tmp_path, "train", "--resume", "run", "--epochs", "25", "--set", "training.checkpoint_steps=7"
         )
         check_refused(code, out, err, "No space left on device")
         assert (tmp_path / "run/state/checkpoint.safetensors").read_bytes() == checkpoint
         assert [p.name for p in (tmp_path / "run/state").iterdir()] == ["checkpoint.safetensors"]
-    code, _, err = run(tmp_path, "train", "--resume", "run", "--epochs", "40")
+    code, _, err = run(tmp_path, "train", "--resume", "run", "--epochs", "25")
     assert code == 0, err
     assert_same(tmp_path / "run", whole)
 
@@ -191,13 +191,13 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path, whole: Path) -> None:
     checkpoint = begun(tmp_path)
     process = start(
         tmp_path,
-        *("train", "--resume", "run", "--epochs", "40", "--set", "training.checkpoint_steps=7"),
+        *("train", "--resume", "run", "--epochs", "25", "--set", "training.checkpoint_steps=7"),
         before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
     out, err = process.communicate(timeout=60)
     check_refused(process.returncode, out, err, "File too large")
     assert (tmp_path / "run/state/checkpoint.safetensors").read_bytes() == checkpoint
-    code, _, err = run(tmp_path, "train", "--resume", "run", "--epochs", "40")
+    code, _, err = run(tmp_path, "train", "--resume", "run", "--epochs", "25")
     assert code == 0, err
     assert_same(tmp_path / "run", whole)
 

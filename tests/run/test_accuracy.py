@@ -60,7 +60,7 @@ def test_breast_cancer_like_scikit_learns_logistic_regression() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs", "accuracy"), [("mnist", 5, 0.988), ("fashion-mnist", 8, 0.89)])
+@pytest.mark.parametrize(("name", "epochs", "accuracy"), [("mnist", 5, 0.988), ("fashion-mnist", 3, 0.86)])
 def test_lenet_5(shared: Path, name: str, epochs: int, accuracy: float) -> None:
     run = preceptor.train("lenet-5", shared / "data" / name, epochs=epochs, schedule="cosine", out=False)
     test = run.test()

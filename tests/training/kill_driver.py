@@ -1,7 +1,7 @@
 """Trains, kills itself at random moments with SIGKILL, resumes, and prints what came of it as JSON.
 
 A program of its own, run by the test beside it: it forks children that have torch imported already, which
-only a process without threads may do.
+only a process without threads may do. Arrow is kept out: its allocator starts one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,21 @@ SETTINGS = {
 }  # fmt: skip
 
 
+class NoArrow:
+    """Lets nobody import Arrow."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Refuse it, and leave all else to others."""
+        if name.partition(".")[0] == "pyarrow":
+            raise ImportError(name)
+
+
 def child(folder: Path, *, resume: bool) -> int:
     """Fork a training and return its process id; it leaves without cleaning up, as a process does."""
     pid = os.fork()
     if pid:
         return pid
+    signal.alarm(300)  # whatever hangs ends, and counts as failed
     code = 1
     try:
         preceptor.train(**SETTINGS, out=folder, resume=resume)  # type: ignore[arg-type]
@@ -71,7 +81,10 @@ def main() -> None:
     where, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     luck = random.Random(seed)
+    sys.meta_path.insert(0, NoArrow())  # type: ignore[arg-type]
     preceptor.train(**SETTINGS, out=False)  # type: ignore[arg-type]  # the children find everything imported
+    threads = Path("/proc/self/task")
+    assert not threads.is_dir() or len(list(threads.iterdir())) == 1, "forking takes a process of one thread"
     started = time.perf_counter()
     assert finished(child(where / "whole", resume=False))
     duration = time.perf_counter() - started

@@ -48,7 +48,7 @@ def is_structure(task: Any, experiment: Experiment | None) -> bool:
         >>> is_structure("clustering", None), is_structure(None, Experiment())
         (True, False)
     """
-    return (task if task is not None else experiment.task if experiment else None) in _TASKS
+    return (task if task is not None else experiment.task if experiment else None) in [*_TASKS]
 
 
 @dataclass
