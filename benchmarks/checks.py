@@ -1,21 +1,26 @@
 """How well the checks before training tell faulty programs from sound ones.
 
-    python benchmarks/checks.py                         # every program, one seed; some minutes on one core
+    python benchmarks/checks.py                         # every program, one seed; half an hour on one core
     python benchmarks/checks.py --family mlp --seeds 3
-    python benchmarks/checks.py --json figures.json
+    python benchmarks/checks.py --json figures.jsonl    # goes on where an earlier call ended
+    python benchmarks/checks.py --corpus FOLDER         # programs as others wrote them, beside those planted
 
 Faulty programs are sound ones with one fault of network, loss or data planted (`_planted_checks.py`): caught
-where a check that is there for it fails. Sound ones are told well where no check fails. Faults of the loop
-are not asked for: checks are given network, loss and examples alone. Intervals are Wilson's, of 95 %.
+where a check that is there for it fails; only those checks are run. Sound ones are told well where no check
+fails. Faults of the loop are not asked for: checks are given network, loss and examples alone. Of a corpus,
+folders with `healthy.py`, or `faulty.py` and `fixed.py` and causes in `case.json`, network, loss and examples
+are taken out while the program runs (`_programs.py`). Intervals are Wilson's, of 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +28,62 @@ import torch
 
 from _planted_checks import BAD, EXPECTED, GOOD
 from _planted_problem import Problem, Run
+from _programs import Unsuited, taken_apart
 from preceptor.errors import PreceptorError
 from preceptor.recipe import Result, Subject, run_checks
+from preceptor.recipe.gathering import of_program
 from preceptor.tasks.interval import wilson
 
 
-def checked(problem: Problem, seed: int, seconds: float) -> list[Result]:
+def checked(
+    problem: Problem | Path, seed: int, seconds: float, only: tuple[str, ...] | None = None
+) -> list[Result]:
     """Return what the checks say of a program as it stands before its loop."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run = Run(problem, seed)
-        problem.prepare(run)
-        s = run.split
         try:
-            subject = Subject(
-                run.model, run.loss, s.x, s.y, held_out=(s.val_x, s.val_y), batch_size=problem.batch_size,
-                seed=seed, seconds=seconds,
-            )  # fmt: skip
-            return run_checks(subject)
+            return run_checks(_subject(problem, seed, seconds), only=only)
         except PreceptorError as error:
             return [Result("refused", "failed", str(error).partition("\n")[0])]
 
 
-def row(name: str, cause: str, problem: Problem, seed: int, seconds: float) -> dict[str, Any]:
+def _subject(problem: Problem | Path, seed: int, seconds: float) -> Subject:
+    if isinstance(problem, Path):
+        parts = taken_apart(problem)
+        return of_program(parts.model, parts.loss, (parts.x, parts.y), seed=seed, seconds=seconds)
+    run = Run(problem, seed)
+    problem.prepare(run)
+    s = run.split
+    return Subject(
+        run.model, run.loss, s.x, s.y, held_out=(s.val_x, s.val_y), batch_size=problem.batch_size,
+        seed=seed, seconds=seconds,
+    )  # fmt: skip
+
+
+def row(name: str, cause: str, problem: Problem | Path, seed: int, seconds: float) -> dict[str, Any]:
     """Check one program."""
     started = time.process_time()
-    results = checked(problem, seed, seconds)
+    found: dict[str, Any] = {"program": name, "cause": cause, "seed": seed}
+    try:
+        results = checked(problem, seed, seconds, wanted(cause) if cause else None)
+    except (Unsuited, SystemExit) as error:
+        return {**found, "left out": str(error)}
     return {
-        "program": name,
-        "cause": cause,
-        "seed": seed,
+        **found,
         "failed": {r.check: r.text for r in results if r.status == "failed"},
         "skipped": {r.check: r.text for r in results if r.status == "skipped"},
         "seconds": round(time.process_time() - started, 2),
     }
 
 
+def wanted(cause: str) -> tuple[str, ...]:
+    """Return the checks that are there for a cause."""
+    return EXPECTED.get(cause, (cause,))
+
+
 def caught(one: dict[str, Any]) -> bool:
     """Whether a check that is there for the fault failed."""
-    wanted = EXPECTED.get(one["cause"], (one["cause"],))
-    return any(check in one["failed"] for check in (*wanted, "refused"))
+    return any(check in one["failed"] for check in (*wanted(one["cause"]), "refused"))
 
 
 def share(right: int, count: int) -> str:
@@ -70,7 +91,7 @@ def share(right: int, count: int) -> str:
     return f"{right}/{count} = {right / max(count, 1):.3f} ({low:.3f} … {high:.3f})"
 
 
-def show(good: list[dict[str, Any]], bad: list[dict[str, Any]]) -> dict[str, Any]:
+def show(good: list[dict[str, Any]], bad: list[dict[str, Any]]) -> None:
     """Print the tables."""
     by_cause: dict[str, list[bool]] = defaultdict(list)
     for one in bad:
@@ -85,7 +106,67 @@ def show(good: list[dict[str, Any]], bad: list[dict[str, Any]]) -> dict[str, Any
     seconds = [one["seconds"] for one in good]
     if seconds:
         print(f"CPU seconds a sound program: mean {sum(seconds) / len(seconds):.1f}, most {max(seconds):.1f}")
-    return {"caught": sum(map(caught, bad)), "bad": len(bad), "quiet": sound, "good": len(good)}
+
+
+Program = tuple[str, str, Problem | Path, int]
+
+
+def planted(family: str, only: str, seeds: int) -> Iterator[Program]:
+    """Yield name, cause, program and seed; the cause of sound ones is empty."""
+    for seed in range(seeds):
+        for host in GOOD:
+            if host.name.startswith(family) and only in ("", "sound"):
+                yield host.name, "", host, seed
+        for plant in BAD:
+            if plant.host.name.startswith(family) and only in ("", plant.cause):
+                yield f"{plant.host.name}, {plant.what}", plant.cause, plant.problem, seed
+
+
+def of_corpus(folder: Path, family: str, only: str) -> Iterator[Program]:
+    """Yield the same of a corpus: of faulty programs those with a cause that a check can see."""
+    for case in sorted(folder.glob("*/case.json")):
+        told = json.loads(case.read_text(encoding="utf-8"))
+        if not str(told["family"]).startswith(family):
+            continue
+        for part in ("healthy", "fixed"):
+            if (case.parent / f"{part}.py").exists() and only in ("", "sound"):
+                yield f"{case.parent.name}/{part}", "", case.parent / f"{part}.py", 0
+        causes = [cause for cause in told.get("causes", ()) if cause in EXPECTED]
+        if causes and only in ("", causes[0]):
+            yield f"{case.parent.name}/faulty", causes[0], case.parent / "faulty.py", 0
+
+
+def apart(name: str, cause: str, problem: Problem | Path, seed: int, seconds: float) -> dict[str, Any]:
+    """Check one program in a process of its own, which the next one does not inherit from."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found: dict[str, Any] = {"program": name, "cause": cause, "seed": seed}
+        try:
+            found = row(name, cause, problem, seed, seconds)
+        except BaseException as error:  # noqa: BLE001 - said, and the next one is checked
+            found["left out"] = f"{type(error).__name__}: {error}"[:200]
+        finally:
+            os.write(writing, json.dumps(found).encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    found = json.loads(text) if text else {"program": name, "cause": cause, "seed": seed, "left out": "ended"}
+    return dict(found)
+
+
+def told(one: dict[str, Any]) -> None:
+    """Print what is not as it should be."""
+    name = f"{one['program']}, seed {one['seed']}"
+    if "left out" in one:
+        print(f"  left out {name}: {one['left out']}", flush=True)
+    elif one["cause"] and not caught(one):
+        print(f"  missed  {one['cause']}: {name}: {one['skipped']}", flush=True)
+    elif not one["cause"]:
+        for check, said in one["failed"].items():
+            print(f"  alarm   {name}: {check}: {said}", flush=True)
 
 
 def main() -> None:
@@ -93,31 +174,33 @@ def main() -> None:
     parser.add_argument("--family", default="", help="only programs whose name begins so")
     parser.add_argument("--only", default="", help="only this cause; 'sound' for sound programs")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--corpus", type=Path, help="programs of this folder, in place of those planted")
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="wall time that one program's checks may take"
     )
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="a line for each program; those it has already are not run")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    good, bad = [], []
-    for seed in range(options.seeds):
-        for host in GOOD if options.only in ("", "sound") else ():
-            if host.name.startswith(options.family):
-                good.append(row(host.name, "", host, seed, options.seconds))
-                for check, said in good[-1]["failed"].items():
-                    print(f"  alarm   {host.name}, seed {seed}: {check}: {said}", flush=True)
-        for plant in BAD if options.only != "sound" else ():
-            if plant.host.name.startswith(options.family) and options.only in ("", plant.cause):
-                name = f"{plant.host.name}, {plant.what}"
-                bad.append(row(name, plant.cause, plant.problem, seed, options.seconds))
-                if not caught(bad[-1]):
-                    print(
-                        f"  missed  {plant.cause}: {name}: {bad[-1]['failed']} {bad[-1]['skipped']}",
-                        flush=True,
-                    )
-    figures = show(good, bad)
-    if options.json:
-        options.json.write_text(json.dumps({**figures, "good": good, "bad": bad}, indent=1), encoding="utf-8")
+    known = {}
+    if options.json is not None and options.json.exists():
+        rows = map(json.loads, options.json.read_text(encoding="utf-8").splitlines())
+        known = {(one["program"], one["seed"]): one for one in rows}
+    if options.corpus is not None:
+        programs = of_corpus(options.corpus.resolve(), options.family, options.only)
+    else:
+        programs = planted(options.family, options.only, options.seeds)
+    done = []
+    for name, cause, problem, seed in programs:
+        one = known.get((name, seed)) or apart(name, cause, problem, seed, options.seconds)
+        if options.json is not None and (name, seed) not in known:
+            with options.json.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(one) + "\n")
+        told(one)
+        done.append(one)
+    whole = [one for one in done if "left out" not in one]
+    show([one for one in whole if not one["cause"]], [one for one in whole if one["cause"]])
+    if len(whole) < len(done):
+        print(f"left out       {len(done) - len(whole)} of {len(done)}")
 
 
 if __name__ == "__main__":

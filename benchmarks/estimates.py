@@ -1,15 +1,21 @@
 """How well time and memory of a training are foretold: before it and after it, side by side.
 
-    python benchmarks/estimates.py                 # everything; a few minutes on one core
+    python benchmarks/estimates.py                       # everything; a few minutes on one core
     python benchmarks/estimates.py --only time
     python benchmarks/estimates.py --only memory --workload lstm
+    python benchmarks/estimates.py --json estimates.jsonl  # goes on where an earlier call ended
 
-Each workload runs in two processes of its own, forked from this one: one foretells, as `preceptor check`
-does, the other trains, as `preceptor.train` does, watch included. Time is CPU time on one thread, so that
-other work on the machine does not count, in both. Memory is the most that the training process held
-beyond what it held before, as the system tells (VmHWM of /proc/self/status), against data and peak as
-foretold; interpreter and libraries, which are foretold by looking at them, are left out. The C library is
-told to give back what was freed, as MALLOC_MMAP_THRESHOLD_=65536 does; --as-it-comes leaves it as it is.
+Each workload runs in processes of its own, forked from this one: one foretells, as `preceptor check` does,
+others train, as `preceptor.train` does, watch included. Time is CPU time on one thread, so that other work on
+the machine does not count, in both.
+
+Memory is two quantities. Live is what is foretold: the most bytes of tensors that live at once in training,
+weights included, data left out. It is taken from torch's allocator, whose every allocation and release its
+profiler notes, and which also gives kernels their workspace; of weights, which are older, the size is known.
+Resident is the most that the process held beyond what it held before training, as the system tells (VmHWM
+of /proc/self/status), set against data and peak: it counts what the matrix library keeps for itself, code
+that is loaded in training, and what the C library keeps of what was freed. --give-back tells that to keep
+nothing, as MALLOC_MMAP_THRESHOLD_=65536 does.
 """
 
 from __future__ import annotations
@@ -39,14 +45,14 @@ from preceptor.data import generators
 from preceptor.recipe.memory import estimated
 from preceptor.recipe.timing import measured
 from preceptor.run.examined.attend import Job
-from preceptor.run.examined.check import _begun, _raw
+from preceptor.run.examined.check import _begun, _raw, watched_steps
 from preceptor.run.examined.diagnosis import Diagnosis
 from preceptor.training import Experiment
 from preceptor.training.build import Objects
 from preceptor.training.inputs import Inputs
 
 MIB = 1 << 20
-GIVE_BACK = "--as-it-comes" not in sys.argv
+GIVE_BACK = "--give-back" in sys.argv
 
 
 @dataclass(frozen=True)
@@ -154,10 +160,10 @@ def begin(work: Workload) -> Any:
     return _begun(Job(experiment, inputs, objects, set(), False, (), None))
 
 
-def train(work: Workload) -> None:
+def train(work: Workload, *callbacks: preceptor.Callback) -> None:
     preceptor.train(
         work.model() if work.model else None, work.data(), experiment=work.experiment(), out=False,
-        settings={"training.patience": "none"},
+        callbacks=callbacks, settings={"training.patience": "none"},
     )  # fmt: skip
 
 
@@ -181,10 +187,7 @@ def taken_time(work: Workload) -> dict[str, Any]:
         def on_train_begin(self, state: Any) -> None:
             seen.append(time.process_time())
 
-    preceptor.train(
-        work.model() if work.model else None, work.data(), experiment=work.experiment(), out=False,
-        callbacks=[Clock()], settings={"training.patience": "none"},
-    )  # fmt: skip
+    train(work, Clock())
     return {"taken": time.process_time() - seen[0]}
 
 
@@ -195,13 +198,45 @@ def foretold_memory(work: Workload) -> dict[str, Any]:
         begun.experiment.optimizer.name,
         begun.feeds.sample[0],
         base=0,
+        best=begun.experiment.training.restore_best,
         raw=_raw(begun.prepared),
+        watched=watched_steps(begun),
     )
     assert found is not None
-    return {"foretold": found.total / MIB, "data": found.data / MIB}
+    return {"foretold": found.peak / MIB, "with data": found.total / MIB}
 
 
-def taken_memory(work: Workload) -> dict[str, Any]:
+class Live(preceptor.Callback):
+    """Hears of all that torch's allocator gives out and takes back, from the first step on."""
+
+    order = -100
+
+    def on_train_begin(self, state: Any) -> None:
+        model = state.problem.model
+        self.weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        self.profile = torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+        )
+        self.profile.start()
+
+    def peak(self) -> int:
+        """Return the most bytes that lived at once."""
+        self.profile.stop()
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "trace.json"
+            self.profile.export_chrome_trace(str(place))
+            events = json.loads(place.read_text(encoding="utf-8"))["traceEvents"]
+        totals = (event["args"]["Total Allocated"] for event in events if event.get("name") == "[memory]")
+        return self.weights + max(totals)
+
+
+def live_memory(work: Workload) -> dict[str, Any]:
+    heard = Live()
+    train(work, heard)
+    return {"taken": heard.peak() / MIB}
+
+
+def resident_memory(work: Workload) -> dict[str, Any]:
     if GIVE_BACK:
         ctypes.CDLL("libc.so.6").mallopt(-3, 65536)  # M_MMAP_THRESHOLD
     tiny = net(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
@@ -210,7 +245,7 @@ def taken_memory(work: Workload) -> dict[str, Any]:
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     train(work)
-    return {"taken": (_status("VmHWM") - before) / MIB}
+    return {"resident": (_status("VmHWM") - before) / MIB}
 
 
 def _status(what: str) -> int:
@@ -235,36 +270,66 @@ def apart(call: Callable[[Workload], dict[str, Any]], work: Workload) -> dict[st
         return json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
 
 
-def table(works: list[Workload], before: Any, after: Any, unit: str) -> list[float]:
+UNITS = {"time": "s", "memory": "MiB"}
+PARTS: dict[str, tuple[Callable[[Workload], dict[str, Any]], ...]] = {
+    "time": (foretold_time, taken_time),
+    "memory": (foretold_memory, live_memory, resident_memory),
+}
+
+
+def measure(kind: str, work: Workload) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": kind, "workload": work.name}
+    for part in PARTS[kind]:
+        found |= apart(part, work)
+    return found
+
+
+def shown(row: dict[str, Any]) -> str:
+    line = f"{row['workload']:<30}{row['foretold']:>12.2f}{row['taken']:>12.2f}"
+    line += f"{row['foretold'] / row['taken']:>8.2f}"
+    if "resident" in row:
+        line += f"{row['with data']:>14.2f}{row['resident']:>12.2f}{row['with data'] / row['resident']:>8.2f}"
+    return line
+
+
+def table(kind: str, works: list[Workload], known: dict[tuple[str, str], Any], out: Path | None) -> None:
+    unit, further = UNITS[kind], f"{'with data':>14}{'resident':>12}{'ratio':>8}" if kind == "memory" else ""
+    print(f"{'workload':<30}{'foretold ' + unit:>12}{'taken ' + unit:>12}{'ratio':>8}{further}")
     ratios = []
-    print(f"{'workload':<30}{'foretold ' + unit:>14}{'taken ' + unit:>12}{'ratio':>8}")
     for work in works:
-        found = {**apart(before, work), **apart(after, work)}
-        if "foretold" not in found or "taken" not in found:
+        row = known.get((kind, work.name)) or measure(kind, work)
+        if "foretold" not in row or "taken" not in row:
             continue
-        ratios.append(found["foretold"] / found["taken"])
-        print(
-            f"{work.name:<30}{found['foretold']:>14.2f}{found['taken']:>12.2f}{ratios[-1]:>8.2f}", flush=True
-        )
-    within = sum(abs(ratio - 1) <= 0.2 for ratio in ratios)
-    print(f"within 20 %: {within} of {len(ratios)}; median ratio {statistics.median(ratios):.2f}\n")
-    return ratios
+        ratios.append(row["foretold"] / row["taken"])
+        print(shown(row), flush=True)
+        if out is not None and (kind, work.name) not in known:
+            with out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    if ratios:
+        within = sum(abs(ratio - 1) <= 0.2 for ratio in ratios)
+        print(f"within 20 %: {within} of {len(ratios)}; median ratio {statistics.median(ratios):.2f}\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("time", "memory"))
     parser.add_argument("--workload", default="", help="only those whose name begins so")
-    parser.add_argument("--as-it-comes", action="store_true", help="leave the C library's allocator alone")
+    parser.add_argument(
+        "--give-back", action="store_true", help="let the C library keep nothing that was freed"
+    )
+    parser.add_argument(
+        "--json", type=Path, help="a line for each workload; those it has already are not run"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for kind, works, before, after, unit in (
-        ("time", TIMES, foretold_time, taken_time, "s"),
-        ("memory", MEMORIES, foretold_memory, taken_memory, "MiB"),
-    ):
+    known = {}
+    if options.json is not None and options.json.exists():
+        rows = map(json.loads, options.json.read_text(encoding="utf-8").splitlines())
+        known = {(row["kind"], row["workload"]): row for row in rows}
+    for kind, works in (("time", TIMES), ("memory", MEMORIES)):
         chosen = [work for work in works if work.name.startswith(options.workload)]
         if options.only in (None, kind) and chosen:
-            table(chosen, before, after, unit)
+            table(kind, chosen, known, options.json)
 
 
 if __name__ == "__main__":

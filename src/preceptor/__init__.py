@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         Population,
         Run,
         Watch,
+        assert_healthy,
+        assert_learns,
         audit,
         check,
         diagnose,
@@ -27,16 +29,20 @@ if TYPE_CHECKING:
         watch,
     )
     from preceptor.search import cross_validate, tune
-    from preceptor.training import Callback, Experiment, History
+    from preceptor.training import Callback, Experiment, History, MLflow, TensorBoard
 
 __all__ = [
     "Callback",
     "Evaluation",
     "Experiment",
     "History",
+    "MLflow",
     "Population",
     "Run",
+    "TensorBoard",
     "Watch",
+    "assert_healthy",
+    "assert_learns",
     "audit",
     "catalogue",
     "check",
@@ -58,9 +64,13 @@ _HOMES = {
     "Evaluation": "run",
     "Experiment": "training",
     "History": "training",
+    "MLflow": "training",
     "Population": "run",
     "Run": "run",
+    "TensorBoard": "training",
     "Watch": "run",
+    "assert_healthy": "run",
+    "assert_learns": "run",
     "audit": "run",
     "check": "run",
     "cross_validate": "search",

@@ -8,6 +8,7 @@ import json
 import lzma
 import math
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from safetensors import SafetensorError
 
 from preceptor.errors import DataError, StorageError
 
-__all__ = ["atomic", "open_text", "strict", "write_json", "write_text"]
+__all__ = ["atomic", "open_text", "own_file", "strict", "write_json", "write_text"]
 
 _INTACT = ", then resume or try again: what stood there before is intact"
 _HINTS = {
@@ -116,6 +117,25 @@ def open_text(path: Path) -> Iterator[IO[str]]:
         ) from error
     except OSError as error:
         raise StorageError(f"{str(path)!r} cannot be read", received=str(error)) from error
+
+
+def own_file(file: str, program: str, root: Path) -> Path | None:
+    """Return the path of a file of the user's, that is loaded or is the program itself, by its name.
+
+    Libraries have files of the same names: what lies neither under ``root`` nor beside the program is theirs.
+
+    Arguments:
+        file: its name, without folders.
+        program: what was started, relative to ``root``; "" where that is not known.
+        root: where it was started.
+    """
+    own = Path(os.path.normpath(root / program))
+    loaded = [Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())]
+    for path in (own, *loaded):
+        theirs = "site-packages" in path.parts or not {root, own.parent} & {*path.parents}
+        if path.name == file and not theirs and path.is_file():
+            return path
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -144,6 +144,9 @@ def test_output_unit_keeps_the_shape(e: Entry):
     assert e.traits["targets"] in ("categories", "binary", "numbers")
 
 
+TREE = [[0, 1, 3], [0, 0, 0], [1, 1, 2]]
+
+
 def _batch(e: Entry) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(2)
     output, target = {
@@ -153,6 +156,7 @@ def _batch(e: Entry) -> tuple[torch.Tensor, torch.Tensor]:
         "densities": (torch.randn(7, dtype=torch.float64), torch.zeros(7, dtype=torch.float64)),
         "texts": (torch.randn(7, 6, 4, dtype=torch.float64), torch.randint(3, (7, 2))),
         "tags": (torch.randn(7, 3, 4, 4, dtype=torch.float64), torch.randint(4, (7, 3))),
+        "trees": (torch.randn(7, 2, 2, 4, dtype=torch.float64), torch.tensor([TREE] * 7)),
     }[e.traits["targets"]]
     takes = e.traits.get("takes")
     if takes is None:
@@ -176,7 +180,7 @@ def test_loss_has_the_right_gradient_and_consistent_reductions(e: Entry):
 @every("loss")
 def test_loss_says_which_output_unit_it_is_made_for(e: Entry):
     unit = entry(e.traits["output_unit"], "output-unit")
-    structured = {"densities": "numbers", "texts": "categories", "tags": "categories"}
+    structured = {"densities": "numbers", "texts": "categories", "tags": "categories", "trees": "categories"}
     assert unit.traits["targets"] == structured.get(e.traits["targets"], e.traits["targets"])
 
 
@@ -189,6 +193,7 @@ def _measured(e: Entry) -> tuple[torch.Tensor, torch.Tensor]:
         "densities": (torch.tensor([-1.0, -2.0, -4.0]), torch.zeros(3)),
         "texts": (torch.eye(3).repeat(3, 1, 1), torch.tensor([[0, 1], [0, 0], [1, -1]])),
         "tags": (torch.eye(3).repeat(3, 1, 1), torch.tensor([[0, 1, 2], [0, 0, 1], [1, -1, -1]])),
+        "trees": (torch.rand(3, 2, 2, 4), torch.tensor([TREE] * 3)),
         "sequences": (["a b c d e", "f"], ["a b c d f", "g"]),
     }[e.traits["targets"]]
 

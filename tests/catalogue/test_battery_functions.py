@@ -39,6 +39,7 @@ def pair(e: Entry, dtype: torch.dtype = torch.float32, device: str = "cpu") -> t
         "densities": lambda: torch.zeros(target, dtype=dtype),
         "texts": lambda: torch.randint(SIZES["K"] - 1, (target[0], 1)),
         "tags": lambda: torch.randint(SIZES["K"], target),
+        "trees": lambda: torch.tensor([[[0, 1, 1], [0, 0, 0], [1, 1, 2]]] * target[0]),
     }
     return z.to(device), kinds[e.traits["targets"]]().to(device)
 

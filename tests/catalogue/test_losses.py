@@ -83,7 +83,7 @@ REFERENCES = {
 }
 
 
-STRUCTURED = {"ctc", "linear-chain-crf"}  # beside sums over all paths, in test_transcription and test_tagging
+STRUCTURED = {"ctc", "linear-chain-crf", "tree-crf"}  # beside sums over all paths, each in a test of its own
 
 
 def test_every_loss_has_a_reference():

@@ -38,6 +38,9 @@ def test_settings_and_results(cli: Cli) -> None:
         assert shown["test_accuracy"][i] == f"{run.ledger[-1]['metrics']['accuracy']:.4f}"
     assert shown["test_looks"] == ["1", "1"]
     assert results[-2].startswith("note: one seed of a run")
+    told = cli("compare", "a", "b", "--report", "page.html")
+    assert told.out == done.out + "report   page.html\n"
+    assert "<h1>a and b</h1>" in Path("page.html").read_text(encoding="utf-8")
     assert results[-1] == "note: 3 settings differ: which one made the difference cannot be told"
 
 

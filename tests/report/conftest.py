@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +20,8 @@ from preceptor.report import (
     TestLook,
     Timing,
 )
+from preceptor.training import Experiment, RunFolder
+from preceptor.training.history import History
 
 SETTINGS = (
     Setting("epochs", 25, 100, True),
@@ -177,3 +183,20 @@ def diabetes() -> Summary:
         timing=TIMING,
         versions=VERSIONS,
     )
+
+
+def run_folder(place: Path, lr: float, seed: int, epochs: int = 4, **manifest: Any) -> RunFolder:
+    """Return a run as its folder tells of it, without any training."""
+    experiment = Experiment().changed({"seed": seed, "optimizer.lr": lr, "training.monitor": "val_loss"})
+    rows: list[dict[str, Any]] = [
+        {"epoch": e, "train_loss": 1 / e, "val_loss": 1 / e + lr + 0.01 * lr * seed, "lr": lr}
+        for e in range(1, epochs + 1)
+    ]
+    known = {"status": "finished", "chosen": [], "signature": {}, "ledger": [], "best_epoch": epochs or None}
+    files = {
+        "experiment.toml": experiment.to_toml(),
+        "manifest.json": json.dumps(known | manifest),
+        "history.csv": History(rows).to_csv(),
+        "findings.json": json.dumps({"findings": [{"cause": "overfitting", "severity": "warning"}]}),
+    }
+    return RunFolder.create("run", files, out=place)

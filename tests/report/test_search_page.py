@@ -44,8 +44,8 @@ def test_all_sections_are_there() -> None:
         assert f'id="figure-{figure}"' in text
     assert "look beyond it" in text
     assert "trained anew" in text
-    assert "<script" not in text
-    assert "http" not in re.sub(r"xmlns[^ ]*|http-equiv", "", text)
+    assert text.count("<script") == 1
+    assert "http" not in re.sub(r"xmlns[^ ]*|http-equiv|const SVG = .*", "", text)
     assert render(page()) == render(page())
 
 
@@ -66,7 +66,7 @@ def test_one_trial_and_trials_by_hand() -> None:
 def test_what_a_user_wrote_is_escaped() -> None:
     noted = Tried(0, {"optimizer.lr": 0.1}, 0.5, "<b>", "<script>alert(1)</script>", 1, 1.0, "finished")
     text = render(page(name="<i>x</i>", tried=(noted,), bars=(Bar("<u>", 0.5, 0.4, 0.6),), best=None))
-    assert "<script>" not in text
+    assert text.count("<script>") == 1
     assert "<i>x" not in text
     assert "<u>" not in text
     assert "&lt;script&gt;" in text

@@ -18,7 +18,7 @@ from preceptor.report._watch_tables import rows_of
 from preceptor.report.watch import watch_html
 from preceptor.run.examined.watch import Watch, write_report
 
-LIMIT = 2_000_000
+LIMIT = 1_000_000
 VOID = {"meta", "link", "img", "br", "wbr"}
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x00{{ 7*7 }}</style></svg>'
 
@@ -76,7 +76,7 @@ def checked(text: str) -> Page:
     ids = [a["id"] for _, a in page.elements if a.get("id")]
     assert len(ids) == len(set(ids))
     for tag, attributes in page.elements:
-        assert tag not in ("script", "iframe", "object", "embed", "form", "base")
+        assert tag not in ("iframe", "object", "embed", "form", "base")
         assert not any(name.startswith("on") for name in attributes)
         for name in ("src", "href", "xlink:href", "action"):
             assert re.match(r"data:|#|$", attributes.get(name) or "")
@@ -85,6 +85,7 @@ def checked(text: str) -> Page:
         assert attributes.get("aria-labelledby") in (None, *ids)
     for marker in re.findall(r"url\(#([^)]*)\)", text):
         assert marker in ids
+    assert len(page.all("script")) == 1
     css = page.said("style")
     assert "@import" not in css
     assert "url(" not in css
@@ -145,7 +146,10 @@ def test_findings_come_first():
     assert "missing-zero-grad" in page.said("article", "h3")
     assert "critical · train.py:9" in page.said("article", "small")
     assert [a["class"] for a in page.all("article")] == ["finding critical", "finding info"]
-    assert "share 0.51" in page.said("article", "dd")
+    assert "share" in page.said("article", "dt")
+    assert "0.51" in page.said("article", "dd")
+    assert text.index('class="judged critical"') < text.index('class="verdict"')
+    assert page.said("div", "ol", "a").startswith('"><script>')  # every alarm leads to its article
     assert "1 critical; remark: slow-data-loading" in page.said("h2", "small")
     assert "Findings" in page.said("nav", "a")
 
@@ -154,7 +158,7 @@ def test_findings_come_first():
 def test_a_page_says_that_nothing_was_found_only_if_asked(judged: bool):
     page = checked(watch_html({}, Record(), {}, title="t", findings=[] if judged else None))
     assert ("Nothing wrong was found." in page.said("p")) is judged
-    assert ("Findings" in page.said("nav", "a")) is judged
+    assert "Findings" not in page.said("nav", "a")
 
 
 def test_what_was_recorded_is_shown(graph):
@@ -190,7 +194,7 @@ def test_what_was_recorded_is_shown(graph):
     assert "30 training steps, 3 evaluation passes and 3 epochs were seen." in page.said("span")
     assert "The loss in evaluation (train.py:41) went from 1.500 to 1.500." in page.said("span")
     assert {"Loss", "Norm of the whole gradient", "Learning rate", "Where the time went"} == {
-        data for path, data in page.texts if path[-1] == "figcaption"
+        data for path, data in page.texts if "figcaption" in path
     }
     cells = page.said("td")
     for told in ("Net", "[5,\xa04]", "cross_entropy", "70", "20.0 %"):

@@ -19,6 +19,7 @@ from preceptor.cli import (
     _eject,
     _env,
     _evaluate,
+    _export,
     _generate,
     _lab,
     _look,
@@ -29,6 +30,7 @@ from preceptor.cli import (
     _run,
     _sample,
     _search,
+    _serve,
     _summary,
     _train,
     _translate,
@@ -63,7 +65,9 @@ app.command("lr")(_lr.lr)
 app.command("lab")(_lab.lab)
 app.command("look")(_look.look)
 app.command("summary")(_summary.summary)
+app.command("serve")(_serve.serve)
 app.command("eject")(_eject.eject)
+app.command("export")(_export.export)
 app.command("catalogue")(_catalogue.catalogue)
 app.command("env")(_env.env)
 

@@ -10,7 +10,12 @@ import typer
 __all__ = ["compare"]
 
 
-def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")]) -> None:
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")],
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the comparison here, as one HTML file.")
+    ] = None,
+) -> None:
     """Show which settings of some runs differ, their results, and whether that is more than noise."""
     from preceptor.errors import ConfigError
     from preceptor.report.compare import compare as compare_runs
@@ -21,7 +26,8 @@ def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run fol
         raise ConfigError(
             "one run cannot be compared", expected="two or more run folders", received=str(runs[0])
         )
-    found = compare_runs([RunFolder(run) for run in runs])
+    folders = [RunFolder(run) for run in runs]
+    found = compare_runs(folders)
     differences = [(key, *map(str, values)) for key, values in found.settings.items()]
     typer.echo(table(differences or [("(none differ)", *["" for _ in runs])], ("setting", *found.runs)))
     typer.echo("")
@@ -36,6 +42,11 @@ def compare(runs: Annotated[list[Path], typer.Argument(help="Two or more run fol
         typer.echo(str(difference))
     for note in found.notes:
         typer.echo(f"note: {note}")
+    if report is not None:
+        from preceptor.report.comparison import write
+        from preceptor.report.terminal import line
+
+        typer.echo(line("report", str(write(folders, report))))
 
 
 def _number(value: object) -> str:

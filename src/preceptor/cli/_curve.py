@@ -40,7 +40,7 @@ def _loss(entry: Entry) -> _Points:
     import torch
 
     takes, kind = entry.traits.get("takes"), entry.traits["targets"]
-    if kind in ("texts", "tags"):  # of sequences
+    if kind in ("texts", "tags", "trees"):  # of sequences
         return None
     x = torch.linspace(0.01, 0.99, 99) if takes else torch.linspace(-4, 4, 161)
     if kind == "numbers":

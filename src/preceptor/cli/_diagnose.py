@@ -15,7 +15,10 @@ __all__ = ["diagnose"]
 def diagnose(
     source: Annotated[
         Path,
-        typer.Argument(help="A folder of run --record, a run folder, or a CSV file with learning curves."),
+        typer.Argument(
+            help="A folder of run --record, a run folder, a CSV file with learning curves, "
+            "or a folder of TensorBoard, Lightning or Ultralytics."
+        ),
     ],
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings here, as JSON.")
@@ -25,9 +28,10 @@ def diagnose(
     ignore: findings.Ignore = None,
     baseline: findings.Baseline = None,
     write_baseline: findings.NewBaseline = None,
+    github: findings.Github = False,
 ) -> None:
     """Say what went wrong in a training that is over, from what was kept of it."""
-    wishes = findings.Wishes.of(sarif, fail_on, ignore, baseline, write_baseline).checked()
+    wishes = findings.Wishes.of(sarif, fail_on, ignore, baseline, write_baseline, github=github).checked()
     place = findings.place(json, "--json")
 
     from preceptor.diagnosis.show import counts
@@ -41,6 +45,8 @@ def diagnose(
         typer.echo(f"{'note':<9}{note}")
     for block in wishes.said(found):
         typer.echo(f"\n{block}")
+    for annotation in wishes.annotated(found):
+        typer.echo(annotation)
     if place is not None:
         write_json(place, {"findings": wishes.plain(found)})
         typer.echo(f"{'json':<9}{place}")

@@ -17,7 +17,7 @@ __all__ = ["perform_embedding"]
 def perform_embedding(request: Request, experiment: Experiment | None, data: str | None) -> int:
     """Train word vectors as requested, print what happens, and return the exit code."""
     refuse_options(request, "word vectors are trained in one go", ("--resume", "--from", "--attend"))
-    lines = Lines()
+    lines = Lines(quiet=request.quiet)
     chosen = asked_settings(request, without=("precision",))
 
     def started(run: EmbeddingRun) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from preceptor.errors import ConfigError, UnknownName
+from preceptor.files import own_file
 
 if TYPE_CHECKING:
     from preceptor.cli._patches import Patches
@@ -22,12 +22,12 @@ __all__ = [
     "FAILED",
     "Baseline",
     "FailOn",
+    "Github",
     "Ignore",
     "NewBaseline",
     "Sarif",
     "Severe",
     "Wishes",
-    "find",
     "place",
 ]
 
@@ -61,6 +61,9 @@ NewBaseline = Annotated[
     Path | None,
     typer.Option("--write-baseline", metavar="FILE", help="Write the findings of this run as known ones."),
 ]
+Github = Annotated[
+    bool, typer.Option("--github", help="Print findings as annotations of GitHub Actions, too.")
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Wishes:
     write_baseline: Path | None = None
     known: frozenset[str] = frozenset()
     root: str = "."
+    github: bool = False
 
     @classmethod
     def of(
@@ -88,10 +92,12 @@ class Wishes:
         ignore: Iterable[str] | None,
         baseline: Path | None,
         write_baseline: Path | None,
+        *,
+        github: bool = False,
     ) -> Wishes:
         """Return the options of a command line."""
         level = fail_on.value if fail_on else None
-        return cls(sarif, level, tuple(ignore or ()), baseline, write_baseline)
+        return cls(sarif, level, tuple(ignore or ()), baseline, write_baseline, github=github)
 
     def checked(self, rank: int = 0) -> Wishes:
         """Return the same with places to write made absolute, and the baseline read.
@@ -172,6 +178,17 @@ class Wishes:
             ("baseline", self.write_baseline, lambda path: write_baseline(path, findings)),
         ]
 
+    def annotated(self, findings: Sequence[Finding], program: str = "") -> list[str]:
+        """Return the lines for GitHub Actions, where they are asked for."""
+        if not self.github:
+            return []
+        from preceptor.diagnosis.annotations import annotation_lines
+
+        root = Path(self.root)
+        return annotation_lines(
+            findings, known=self.known, program=program, locate=lambda file: _locate(file, program, root)
+        )
+
     def _write_sarif(
         self, path: Path, findings: Sequence[Finding], program: str, patches: Patches | None
     ) -> None:
@@ -195,24 +212,10 @@ class Wishes:
 
 def _locate(file: str, program: str, root: Path) -> str:
     """Return the path of a file of the user's, relative to where the program was started if it lies there."""
-    path = find(file, program, root)
+    path = own_file(file, program, root)
     if path is None:
         return file
     return str(path.relative_to(root)) if root in path.parents else str(path)
-
-
-def find(file: str, program: str, root: Path) -> Path | None:
-    """Return the path of a file of the user's.
-
-    Libraries have files of the same names: what lies in neither folder, nor beside the program, is theirs.
-    """
-    own = Path(os.path.normpath(root / program))
-    loaded = [Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())]
-    for path in (own, *loaded):
-        theirs = "site-packages" in path.parts or not {root, own.parent} & {*path.parents}
-        if path.name == file and not theirs and path.is_file():
-            return path
-    return None
 
 
 def place(path: Path | None, option: str, rank: int = 0, *, folder: bool = False) -> Path | None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from preceptor.diagnosis.show import ALARMS, as_text
 from preceptor.errors import ConfigError
-from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
+from preceptor.report.terminal import EpochTable, describe_data, describe_model, line, terminal
 from preceptor.run import Ensemble, Members, Run, train
 from preceptor.run.many.loading import members_of
 from preceptor.run.many.members import read_variation
@@ -81,8 +81,8 @@ def row(run: Run, keys: Sequence[str]) -> str:
 class Telling:
     """Says what is trained when the first member begins, and what is found wrong with it."""
 
-    def __init__(self, console: Console) -> None:
-        self.console, self.started = console, False
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self.console, self.quiet, self.started = console, quiet, quiet
 
     def __call__(self, run: Run) -> Sequence[Callback]:
         """Return what prints the epochs of the training of snapshots; members have a row when they end."""
@@ -93,7 +93,7 @@ class Telling:
         run.tell = lambda finding: self.console.print(
             f"{name}: {as_text(finding)}", markup=False, soft_wrap=True
         )
-        return [EpochTable(self.console)] if name == "training" else []
+        return [EpochTable(self.console)] if name == "training" and not self.quiet else []
 
     def _begin(self, run: Run) -> None:
         if run.prepared is not None:
@@ -117,12 +117,17 @@ def perform_members(
             expected="--members or --snapshots without --attend and --apply",
             received="--attend" if request.attend else f"--apply {request.apply}",
         )
-    console = Console(highlight=False)
-    telling = Telling(console)
+    if request.log:
+        raise ConfigError(
+            "--log is for one training", expected="--log without --members", received=" ".join(request.log)
+        )
+    console = terminal()
+    telling = Telling(console, quiet=request.quiet)
     how = request.members or members_of(RunFolder(request.resume or "."))
     assert how is not None  # noqa: S101 - members were asked for, or an ensemble goes on
     keys = list(how.changes(0, 0)) if not how.snapshots else []
-    how = replace(how, tell=lambda run: console.print(row(run, keys), markup=False, soft_wrap=True))
+    if not request.quiet:
+        how = replace(how, tell=lambda run: console.print(row(run, keys), markup=False, soft_wrap=True))
     ensemble = train(
         data=data,
         experiment=experiment,

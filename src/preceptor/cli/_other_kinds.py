@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from preceptor.errors import ConfigError
-from preceptor.report.terminal import line
+from preceptor.report.terminal import line, terminal
 from preceptor.training.experiment import parse_assignments
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ __all__ = ["INTERRUPTED", "Lines", "asked_settings", "is_shown", "refuse_options
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
 _ROWS = 20  # of a table at most
+_RESULTS = ("train", "test", "saved", "report")
 _KEYS = {
     "model": "model.name",
     "target": "data.target",
@@ -38,6 +37,10 @@ def refuse_options(request: Request, why: str, options: Collection[str]) -> None
     """
     given = {"--resume": request.resume, "--from": request.origin, "--attend": request.attend or None}
     asked = [option for option in options if given[option] is not None]
+    if request.log:
+        raise ConfigError(
+            f"{why}: nothing is written for other tools", expected="no --log", received=" ".join(request.log)
+        )
     if asked:
         *others, last = options
         received = asked[0] if asked[0] == "--attend" else f"{asked[0]} {given[asked[0]]}"
@@ -57,15 +60,17 @@ def is_shown(row: Mapping[str, Any], epochs: int) -> bool:
 
 
 class Lines:
-    """Lines on the terminal: a label, and what belongs to it."""
+    """Lines on the terminal: a label, and what belongs to it; ``quiet``: those of the result alone."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console, self.quiet = terminal(), quiet
 
     def say(self, label: str, text: str) -> None:
         """Print a text behind its label."""
-        self.console.print(line(label, text), markup=False, soft_wrap=True)
+        if not self.quiet or label in _RESULTS:
+            self.console.print(line(label, text), markup=False, soft_wrap=True)
 
     def row(self, text: str) -> None:
         """Print a row of a table."""
-        self.console.print(text)
+        if not self.quiet:
+            self.console.print(text)

@@ -18,7 +18,7 @@ __all__ = ["perform_reinforcement"]
 def perform_reinforcement(request: Request, experiment: Experiment | None, data: str | None) -> int:
     """Train learners as requested, print what happens, and return the exit code."""
     refuse_options(request, "learners of rewards start from nothing", ("--from", "--attend"))
-    lines = Lines()
+    lines = Lines(quiet=request.quiet)
     chosen = asked_settings(request)
 
     def started(run: EpisodeRun) -> None:

@@ -63,6 +63,7 @@ def run(
     ignore: findings.Ignore = None,
     baseline: findings.Baseline = None,
     write_baseline: findings.NewBaseline = None,
+    github: findings.Github = False,
     write: Annotated[
         bool, typer.Option("--write", help="Apply the suggested patches to the program's files at its end.")
     ] = False,
@@ -71,7 +72,7 @@ def run(
 
     Its output and exit code stay its own.
     """
-    wishes = findings.Wishes.of(sarif, fail_on, ignore, baseline, write_baseline)
+    wishes = findings.Wishes.of(sarif, fail_on, ignore, baseline, write_baseline, github=github)
 
     def perform() -> None:
         from preceptor.cli._running import Request, perform

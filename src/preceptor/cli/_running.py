@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from preceptor.cli._findings import FAILED, Wishes, find, place
+from preceptor.cli._findings import FAILED, Wishes, place
+from preceptor.files import own_file
 from preceptor.observation.script import Outcome, run_module, run_script
 
 __all__ = ["Request", "perform"]
@@ -155,7 +156,7 @@ class _Closing:
         try:
             self.patches = Patches(
                 self.findings,
-                lambda file: find(file, self._program, root),
+                lambda file: own_file(file, self._program, root),
                 root,
                 self.started,
                 self._program,
@@ -183,7 +184,8 @@ class _Closing:
             seen.append(counts(self.findings))
             blocks = [f"\n{block}" for block in self._blocks()]
         notes = [_line("note", str(note)) for note in summary["notes"]]
-        return [_line("watched", " · ".join(seen)), *notes, *blocks, *([""] if blocks else [])]
+        told = self.request.wishes.annotated(self.findings or [], self._program)
+        return [_line("watched", " · ".join(seen)), *notes, *blocks, *([""] if blocks else []), *told]
 
     def _blocks(self) -> list[str]:
         return self.request.wishes.said(self.findings or [], infos=False, patches=self.patches)
@@ -215,7 +217,14 @@ class _Closing:
         from preceptor.run.examined.watch import write_report
 
         title = " ".join([self.request.program, *self.request.args])
-        write_report(watch, path, title=title, findings=self.findings)
+        root = Path(self.request.wishes.root)
+        write_report(
+            watch,
+            path,
+            title=title,
+            findings=self.findings,
+            find=lambda file: own_file(file, self._program, root),
+        )
 
     def _write_json(self, path: Path, summary: dict[str, Any]) -> None:
         from preceptor.files import write_json

@@ -17,7 +17,7 @@ __all__ = ["perform_structure"]
 def perform_structure(request: Request, experiment: Experiment | None, data: str | None) -> int:
     """Find clusters or components as requested, print what they are worth, and return the exit code."""
     refuse_options(request, "clusters and components are found in one go", ("--resume", "--from", "--attend"))
-    lines = Lines()
+    lines = Lines(quiet=request.quiet)
     chosen = asked_settings(request, without=("precision", "device"))
     run = describe(data, chosen, experiment=experiment, out=request.out)
 

@@ -23,7 +23,7 @@ def train(
         str | None,
         typer.Option(
             help="classification, regression, multi-label, segmentation, denoising, reconstruction, "
-            "imputation, anomaly-detection, density-estimation, transcription, tagging, "
+            "imputation, anomaly-detection, density-estimation, transcription, tagging, parsing, "
             "language-modelling, translation, "
             "embedding, clustering, principal-components or reinforcement; default: by the targets."
         ),
@@ -137,6 +137,13 @@ def train(
         str | None,
         typer.Option(help="Under torchrun: fully cuts up weights, gradients and moments among them."),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Write for other tools, too: tensorboard or mlflow; repeatable."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the result alone: no settings, no table of epochs.")
+    ] = False,
     test: Annotated[
         bool, typer.Option("--test/--no-test", help="Measure once on the test set at the end.")
     ] = True,
@@ -168,5 +175,7 @@ def train(
     several = asked(
         members, bag=bag, vary=vary or [], snapshots=snapshots, combine=combine, together=together
     )
-    request = Request(data, chosen, given, out, resume, test, attend, origin, apply, several)
+    request = Request(
+        data, chosen, given, out, resume, test, attend, origin, apply, several, quiet, tuple(log or ())
+    )
     raise typer.Exit(perform(request))

@@ -15,7 +15,7 @@ from preceptor.cli._structure import perform_structure
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS, as_text, counts
 from preceptor.errors import ConfigError
-from preceptor.report.terminal import EpochTable, describe_data, describe_model, line
+from preceptor.report.terminal import EpochTable, describe_data, describe_model, line, terminal
 from preceptor.run import Attend, Members, Run, train
 from preceptor.run._apply import repaired
 from preceptor.run.apart.reinforcement import is_reinforcement
@@ -47,11 +47,13 @@ class Request:
     origin: Path | None = None
     apply: str | None = None
     members: Members | None = None
+    quiet: bool = False
+    log: tuple[str, ...] = ()
 
 
 def perform(request: Request) -> int:
     """Train as requested, print what happens, and return the exit code."""
-    console = Console(highlight=False, quiet=rank() > 0)  # the first of several processes speaks
+    console = terminal(quiet=rank() > 0)  # the first of several processes speaks
     settings = parse_assignments(request.settings)
     experiment, data, changes = _start(request)
     if is_embedding(request.chosen.get("task"), experiment):
@@ -66,9 +68,11 @@ def perform(request: Request) -> int:
     def on_start(run: Run) -> list[Callback]:
         if request.apply is not None and not run.changes:  # an attended training goes on from itself
             note_origin(run, str(request.origin), changes)
+        if request.quiet:
+            return _hearing(run, console, quiet=request.attend)
         return _begin(run, console, quiet=request.attend)
 
-    for change in changes:
+    for change in () if request.quiet else changes:
         _say(console, "applied", f"{change}, to the settings of {request.origin}")
     run = train(
         data=data,
@@ -78,6 +82,7 @@ def perform(request: Request) -> int:
         resume=request.resume or False,
         on_start=on_start,
         from_=request.origin if request.apply is None else None,
+        callbacks=request.log,
         attend=request.attend and Attend(tell=lambda one: _tell(one, console)),
         **{k: v for k, v in request.chosen.items() if v is not None},
     )
@@ -138,8 +143,7 @@ def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]
         _say(console, "data", "\n".join([text.describe(), *text.notes()]))
     for _, flaw in run.audit.flaws if run.audit else ():
         _say(console, "audit", f"! {flaw.text}" + (f"\n  try: {flaw.remedy}" if flaw.remedy else ""))
-    if not quiet:
-        run.tell = lambda finding: _show(finding, console)
+    _hearing(run, console, quiet=quiet)
     if isinstance(run.predictor, Problem):
         _say(console, "model", describe_model(run.predictor, run.experiment.model.name))
         _say(console, "device", str(run.predictor.speed))
@@ -148,6 +152,13 @@ def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]
     if run.transfer is not None:
         _say(console, "transfer", "\n".join(run.transfer["lines"]))
     return [EpochTable(console)]
+
+
+def _hearing(run: Run, console: Console, *, quiet: bool) -> list[Callback]:
+    """Let findings be told of as they come, unless that is done later."""
+    if not quiet:
+        run.tell = lambda finding: _show(finding, console)
+    return []
 
 
 def _together(problem: Problem, experiment: Experiment) -> str:

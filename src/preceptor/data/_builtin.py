@@ -6,12 +6,21 @@ import numpy as np
 
 from preceptor.data._assemble import assemble
 from preceptor.data._dataset import Dataset
-from preceptor.data._grammar import grammar_sentences
+from preceptor.data._grammar import grammar_sentences, grammar_trees
 from preceptor.data._strips import digit_strips
 
 __all__ = ["BUILT_IN", "read_built_in"]
 
-BUILT_IN = ("breast-cancer", "diabetes", "digit-strips", "digits", "grammar-sentences", "iris", "wine")
+BUILT_IN = (
+    "breast-cancer",
+    "diabetes",
+    "digit-strips",
+    "digits",
+    "grammar-sentences",
+    "grammar-trees",
+    "iris",
+    "wine",
+)
 
 
 def read_built_in(key: str, *, name: str | None = None) -> Dataset:
@@ -23,7 +32,7 @@ def read_built_in(key: str, *, name: str | None = None) -> Dataset:
     scaling was computed from all rows, those of the test set included. ``digit-strips`` are made of the
     digits:
     3,800 images 10×64 of numbers of three to five digits, and the numbers as texts. ``grammar-sentences``
-    are 3,000 sentences with a part of speech for each word.
+    are 3,000 sentences with a part of speech for each word, ``grammar-trees`` the same with a tree over each.
 
     Example:
         >>> read_built_in("diabetes").text
@@ -35,6 +44,8 @@ def read_built_in(key: str, *, name: str | None = None) -> Dataset:
         return digit_strips(name or key)
     if key == "grammar-sentences":
         return grammar_sentences(name or key)
+    if key == "grammar-trees":
+        return grammar_trees(name or key)
     if key == "digits":
         digits = datasets.load_digits()
         images = digits.images[:, None].astype(np.uint8)

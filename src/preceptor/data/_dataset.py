@@ -148,6 +148,7 @@ class Dataset:
             "labels": f"{len(self.classes)} labels",
             "texts": f"texts of {len(self.classes)} symbols",
             "tags": f"tags of {len(self.classes)} kinds",
+            "trees": f"trees of {len(self.classes)} kinds of constituents",
             "anomalies": "anomalies among them" if self.classes else "no targets",
             "sequences": "to be translated",
         }

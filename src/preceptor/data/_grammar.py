@@ -1,13 +1,16 @@
-"""Sentences of a small grammar with their parts of speech: words that are nouns here and verbs there."""
+"""Sentences of a small grammar, parts of speech and trees: words that are nouns here and verbs there."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
 from preceptor.data._dataset import Dataset, fingerprint
 from preceptor.data._targets import NOTE
+from preceptor.data._trees import Spans, tree_data
 
-__all__ = ["grammar_sentences", "sentence"]
+__all__ = ["grammar_sentences", "grammar_trees", "sentence"]
 
 _RULES: dict[str, tuple[tuple[float, tuple[str, ...]], ...]] = {
     "S": ((1.0, ("NP", "VP")),),
@@ -46,17 +49,36 @@ def sentence(draw: np.random.Generator) -> tuple[list[str], list[str]]:
         >>> sentence(np.random.default_rng(3))
         (['this', 'walk', 'saw', 'fast'], ['DET', 'NOUN', 'VERB', 'ADV'])
     """
-    tags = _grown("S", draw, 0)
-    return [str(draw.choice(_WORDS[tag])) for tag in tags], tags
+    return _drawn(draw)[:2]
 
 
-def _grown(symbol: str, draw: np.random.Generator, depth: int) -> list[str]:
+def _drawn(draw: np.random.Generator) -> tuple[list[str], list[str], Spans]:
+    tags: list[str] = []
+    spans: Spans = {}
+    _grow("S", draw, 0, tags, spans)
+    return [str(draw.choice(_WORDS[tag])) for tag in tags], tags, spans
+
+
+def _grow(symbol: str, draw: np.random.Generator, depth: int, tags: list[str], spans: Spans) -> None:
     if symbol in _WORDS:
-        return [symbol]
-    rules = _RULES[symbol]
+        tags.append(symbol)
+        return
+    rules, first = _RULES[symbol], len(tags)
     chances = [chance for chance, _ in rules]
     at = 0 if depth > _DEEPEST else int(draw.choice(len(rules), p=chances))
-    return [tag for part in rules[at][1] for tag in _grown(part, draw, depth + 1)]
+    for part in rules[at][1]:
+        _grow(part, draw, depth + 1, tags, spans)
+    spans[first, len(tags) - 1] = symbol  # no rule makes one constituent of another alone
+
+
+@cache
+def _different() -> dict[str, tuple[list[str], list[str], Spans]]:
+    """Return the sentences, none of them twice."""
+    draw, drawn = np.random.default_rng(_SEED), dict[str, tuple[list[str], list[str], Spans]]()
+    while len(drawn) < _COUNT:
+        one = _drawn(draw)
+        drawn.setdefault(" ".join(one[0]), one)
+    return drawn
 
 
 def grammar_sentences(name: str = "grammar-sentences") -> Dataset:
@@ -69,11 +91,8 @@ def grammar_sentences(name: str = "grammar-sentences") -> Dataset:
         >>> data.text
         '3,000 sentences · tags of 6 kinds'
     """
-    draw, drawn = np.random.default_rng(_SEED), dict[str, str]()
-    while len(drawn) < _COUNT:
-        words, tags = sentence(draw)
-        drawn.setdefault(" ".join(words), " ".join(tags))
-    inputs, targets = np.array(list(drawn)), np.array(list(drawn.values()))
+    drawn = _different()
+    inputs, targets = np.array(list(drawn)), np.array([" ".join(tags) for _, tags, _ in drawn.values()])
     return Dataset(
         name=name,
         kind="tokens",
@@ -87,4 +106,19 @@ def grammar_sentences(name: str = "grammar-sentences") -> Dataset:
         notes=(f"{NOTE}a tag for each word",),
         origin=f"grammar:{name}",
         fingerprint=fingerprint(inputs, targets),
+    )
+
+
+def grammar_trees(name: str = "grammar-trees") -> Dataset:
+    """Return the sentences of `grammar_sentences` and the tree by which the grammar made each.
+
+    What stands behind a verb and its object may belong to either: not every tree can be known.
+
+    Example:
+        >>> data = grammar_trees()
+        >>> data.text, str(data.targets[0])
+        ('3,000 sentences · trees of 4 kinds of constituents', '(S (NP the duck) (VP duck))')
+    """
+    return tree_data(
+        [(words, spans) for words, _, spans in _different().values()], name=name, origin=f"grammar:{name}"
     )

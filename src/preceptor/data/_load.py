@@ -25,6 +25,7 @@ from preceptor.data._mask_folder import mask_folder, read_mask_folder
 from preceptor.data._npz import read_npz
 from preceptor.data._raw_table import RawTable
 from preceptor.data._tagged import TAGGED_SUFFIXES, read_tagged
+from preceptor.data._trees import TREE_SUFFIXES, read_trees
 from preceptor.errors import ConfigError, DataError, UnknownName, nearest
 
 __all__ = ["built_in_name", "existing", "load", "open_table", "pair"]
@@ -202,6 +203,8 @@ def _from_path(source: str, name: str | None, fit: Fit) -> Dataset:
         return read_npz(path, name=name, origin=source, fit=fit)
     if path.suffix.lower() in TAGGED_SUFFIXES:
         return read_tagged(path, name=name or path.stem, origin=source)
+    if path.suffix.lower() in TREE_SUFFIXES:
+        return read_trees(path, name=name or path.stem, origin=source)
     if is_idx(path):
         return read_idx_dataset(path, name=name, origin=source)
     raise DataError(

@@ -24,6 +24,7 @@ from preceptor.data._preprocess import Preprocessor
 from preceptor.data._raw_table import RawTable, target_columns, target_values
 from preceptor.data._table_encoder import TableEncoder
 from preceptor.data._tagged import TAGGED_SUFFIXES
+from preceptor.data._trees import TREE_SUFFIXES
 from preceptor.errors import DataError, nearest
 
 __all__ = ["read_inputs"]
@@ -91,11 +92,12 @@ def _read(source: Any, preprocessor: Preprocessor, fit: Fit) -> tuple[Any, Array
 
 
 def _sentences(source: Any) -> tuple[Any, Array | None]:
-    """Return sentences of words, and their tags where a file has them: of a text each line is a sentence."""
+    """Return sentences, and tags or trees where a file has them: of a text each line is a sentence."""
     if not isinstance(source, str | os.PathLike):
         x, y = _parted(source)
         return np.asarray(x), None if y is None else np.asarray(y)
-    if built_in_name(str(source)) is None and not Path(source).suffix.lower().startswith(TAGGED_SUFFIXES):
+    known_endings = (*TAGGED_SUFFIXES, *TREE_SUFFIXES)
+    if built_in_name(str(source)) is None and Path(source).suffix.lower() not in known_endings:
         lines = existing(str(source)).read_text(encoding="utf-8").splitlines()
         return np.array([line for line in lines if line.strip()]), None
     known = load(source)

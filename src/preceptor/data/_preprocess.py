@@ -21,15 +21,17 @@ from preceptor.data._tagged import TagCoder, TokenEncoder
 from preceptor.data._target_coder import ClassCoder, NumberCoder, fit_targets
 from preceptor.data._targets import retarget
 from preceptor.data._transcripts import TranscriptCoder
+from preceptor.data._trees import TreeCoder
 from preceptor.errors import CheckpointError, ConfigError, DataError
 
 __all__ = ["Preprocessor"]
 
-_Named: TypeAlias = ClassCoder | LabelCoder | AnomalyCoder | TranscriptCoder | TagCoder
+_Named: TypeAlias = ClassCoder | LabelCoder | AnomalyCoder | TranscriptCoder | TagCoder | TreeCoder
 Coder: TypeAlias = NumberCoder | MaskCoder | InputCoder | SequenceCoder | _Named
 Encoder: TypeAlias = Scaler | TableEncoder | PassThrough | SourceEncoder | TokenEncoder
 _OF_CLASSES: dict[str, type[_Named]] = {
-    coder.kind: coder for coder in (ClassCoder, LabelCoder, AnomalyCoder, TranscriptCoder, TagCoder)
+    coder.kind: coder
+    for coder in (ClassCoder, LabelCoder, AnomalyCoder, TranscriptCoder, TagCoder, TreeCoder)
 }
 _SCALES = ("standard", "none")
 _VERSION = 1

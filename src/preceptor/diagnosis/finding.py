@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from preceptor.diagnosis.causes import CAUSES
 from preceptor.errors import ConfigError, UnknownName
 
-__all__ = ["SEVERITIES", "Finding", "Severity"]
+__all__ = ["SEVERITIES", "Finding", "Findings", "Severity"]
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
@@ -98,3 +99,38 @@ class Finding:
             "verification": self.verification,
             "references": list(self.references),
         }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Finding:
+        """Return the finding that `to_plain` made a dictionary of; further keys are left out.
+
+        Raises:
+            UnknownName: no such cause.
+
+        Example:
+            >>> one = Finding("overfitting", "warning", "It rises.", steps=(3, 4), where="train.py:7")
+            >>> Finding.from_plain(one.to_plain()) == one
+            True
+        """
+        known = {f.name for f in fields(cls)}
+        given = {name: value for name, value in plain.items() if name in known and value is not None}
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return cls(**{**given, **lists})
+
+    def _repr_html_(self) -> str:
+        return Findings([self])._repr_html_()
+
+
+class Findings(list[Finding]):
+    """Findings, best guess first: a list that a notebook shows as more than its text.
+
+    Example:
+        >>> found = Findings([Finding("overfitting", "warning", "The validation loss rises.")])
+        >>> found[0].cause, "overfitting" in found._repr_html_()
+        ('overfitting', True)
+    """
+
+    def _repr_html_(self) -> str:
+        from preceptor.diagnosis.notebook import findings_html
+
+        return findings_html(self)

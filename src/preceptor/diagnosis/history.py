@@ -7,14 +7,14 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from preceptor.diagnosis.curve import Curve
 from preceptor.errors import DataError
 
-__all__ = ["CURVES", "curve_name", "gathered", "read_curves"]
+__all__ = ["CURVES", "curve_name", "gathered", "is_a_part", "named", "read_curves", "shares"]
 
 CURVES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
 """The curves that verdicts are about."""
@@ -70,20 +70,34 @@ def curve_name(column: str) -> str | None:
     return f"{part}_{'loss' if kinds['loss'] else 'accuracy'}"
 
 
+def is_a_part(name: str) -> bool:
+    """Return whether a folder of this name holds the curves of one part, such as training.
+
+    Example:
+        >>> is_a_part("validation"), is_a_part("Loss_train"), is_a_part("version_0")
+        (True, True, False)
+    """
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    return any(word in _TRAIN | _HELD_OUT for word in words) and {*words} <= (
+        _TRAIN | _HELD_OUT | _LOSS | _LOSS_WORDS | _ACCURACY | _NEUTRAL
+    )
+
+
 def read_curves(path: str | os.PathLike[str]) -> dict[str, Curve]:
     """Read learning curves from a CSV file with a header line: comma, semicolon or tab between columns.
 
     Columns are found by their names, other people's included (`curve_name`); where several hold the same
     curve, a validation column goes before a test column, then the one with the shortest name. Empty cells are
-    skipped, so rows may hold a part of the curves each. Steps are those of a column step, iteration or epoch,
+    skipped, so rows may hold a part of the curves each. A loss that is given in terms alone, such as
+    train/box_loss and train/cls_loss, is their sum. Steps are those of a column step, iteration or epoch,
     else the number of the row. Accuracies in percent become shares.
 
     Raises:
         DataError: no such file, not text, no header, no column that is a loss or an accuracy, or no numbers.
     """
-    header, rows = _table(Path(path))
-    named = _named(header)
-    if not set(named) - {"lr"}:
+    header, rows = _with_totals(*_table(Path(path)))
+    columns = named(header)
+    if not set(columns) - {"lr"}:
         raise DataError(
             f"{str(path)!r} has no learning curve",
             expected="a column for a loss or an accuracy, such as train_loss, val_loss, loss, accuracy",
@@ -91,11 +105,11 @@ def read_curves(path: str | os.PathLike[str]) -> dict[str, Curve]:
             hint="rename the columns in the header line",
         )
     at = next((_index(header, name) for name in _STEPS if _index(header, name) is not None), None)
-    curves = {name: _curve(rows, column, at, str(path)) for name, column in named.items()}
+    curves = {name: _curve(rows, column, at, str(path)) for name, column in columns.items()}
     curves = {name: curve for name, curve in curves.items() if len(curve.all_values)}
     if not set(curves) - {"lr"}:
         raise DataError(f"{str(path)!r} has no numbers in its curves", expected="one row an epoch or step")
-    return {name: _share(curve) if "accuracy" in name else curve for name, curve in curves.items()}
+    return shares(curves)
 
 
 def _table(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -115,8 +129,37 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     return [name.strip() for name in table[0]], table[1:]
 
 
-def _named(header: list[str]) -> dict[str, int]:
-    """Which column holds which curve."""
+def _with_totals(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Add a column for the loss of each part that is only given in terms, such as train/box_loss.
+
+    That is how Ultralytics writes it, whose ``metrics/`` are those of validation.
+    """
+    if any(name.startswith("val/") for name in header):
+        header = [name.replace("metrics/", "val/", 1) for name in header]
+    curves = {curve_name(name) for name in header}
+    for part in ("train", "val"):
+        terms = [i for i, name in enumerate(header) if re.fullmatch(rf"{part}[/_]\w+_loss", name)]
+        if f"{part}_loss" in curves or not terms:
+            continue
+        header = [*header, f"{part}_loss"]
+        rows = [[*row, *[""] * (len(header) - 1 - len(row)), _total(row, terms)] for row in rows]
+    return header, rows
+
+
+def _total(row: list[str], terms: list[int]) -> str:
+    try:
+        return repr(sum(float(row[i]) for i in terms))
+    except (ValueError, IndexError):  # a gap in one of them
+        return ""
+
+
+def named(header: Sequence[str]) -> dict[str, int]:
+    """Return which of some names holds which curve, by its place among them.
+
+    Example:
+        >>> named(["epoch", "train_loss_step", "train_loss_epoch", "val_loss"])
+        {'train_loss': 2, 'val_loss': 3}
+    """
     found: dict[str, list[tuple[bool, int, int]]] = {}
     for column, name in enumerate(header):
         curve = curve_name(name)
@@ -168,6 +211,11 @@ def _number(row: list[str], column: int, number: int, path: str) -> float | None
 def _share(curve: Curve) -> Curve:
     top = max((value for value in curve.values.tolist()), default=0.0)
     return Curve(curve.all_steps, curve.all_values / 100) if top > 1.5 else curve
+
+
+def shares(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Return curves with accuracies in percent made shares."""
+    return {name: _share(curve) if "accuracy" in name else curve for name, curve in curves.items()}
 
 
 def gathered(curves: Mapping[str, Curve] | Iterable[tuple[str, Curve]]) -> dict[str, Curve]:

@@ -4,6 +4,7 @@ from preceptor.labs._checks import (
     Check,
     Verdict,
     above,
+    beyond,
     exact,
     more,
     near,
@@ -15,7 +16,8 @@ from preceptor.labs._checks import (
 )
 from preceptor.labs._figure import Figure
 from preceptor.labs._lab import Claim, Evidence, Lab, Setup, find, lab, labs
-from preceptor.labs._results import Result, flipped, keep, perform, perform_all, read_results
+from preceptor.labs._results import Result, flipped, keep, perform, read_results
+from preceptor.labs._several import perform_all
 
 __all__ = [
     "Check",
@@ -27,6 +29,7 @@ __all__ = [
     "Setup",
     "Verdict",
     "above",
+    "beyond",
     "exact",
     "find",
     "flipped",

@@ -17,6 +17,7 @@ __all__ = [
     "Check",
     "Verdict",
     "above",
+    "beyond",
     "exact",
     "more",
     "near",
@@ -89,6 +90,16 @@ def above(what: str, values: ArrayLike, bound: float = 0.0) -> Check:
     return Check(f"{what} {_mean(each)} above {_number(bound)}", holds)
 
 
+def beyond(what: str, value: float, bound: float) -> Check:
+    """Return whether a number that chance has no part in lies above a bound.
+
+    Example:
+        >>> print(beyond("distance after 1,000 steps", 1.3e8, 1.0))
+        ✓ distance after 1,000 steps 130,000,000, above 1
+    """
+    return Check(f"{what} {_number(float(value))}, above {_number(bound)}", bool(value > bound))
+
+
 def more(what: str, larger: ArrayLike, smaller: ArrayLike, by: float = 0.0) -> Check:
     """Return whether one way gives more than another: the mean difference, seed by seed, is above ``by``.
 
@@ -157,7 +168,7 @@ def rising(what: str, x: ArrayLike, y: ArrayLike, least: float = 0.9, falling: b
     return Check(
         f"{what} {word}: rank correlation {_number(found)}, {'at most' if falling else 'at least'} "
         f"{_number(sign * least)}",
-        bool(sign * found >= least),
+        bool(sign * found >= least - 1e-9),
     )
 
 
@@ -217,4 +228,4 @@ def _mean(each: Sequence[float]) -> str:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"

@@ -63,7 +63,13 @@ class Figure:
         import matplotlib as mpl
         from matplotlib.figure import Figure as Canvas
 
-        with mpl.rc_context({"svg.hashsalt": path.stem, "font.size": 10, "text.parse_math": False}):
+        style: dict[Any, Any] = {
+            "svg.hashsalt": path.stem,
+            "svg.fonttype": "none",
+            "font.size": 10,
+            "text.parse_math": False,
+        }
+        with mpl.rc_context(style):
             canvas = Canvas(figsize=(6.4, 3.6), layout="constrained")
             axes = canvas.add_subplot()
             self._draw(axes)

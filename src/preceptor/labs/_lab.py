@@ -151,11 +151,11 @@ def find(name: str) -> Lab:
     for one in labs():
         if name == one.name or name in one.claims:
             return one
-    known = [n for one in labs() for n in (one.name, *one.claims)]
+    known = list(dict.fromkeys(n for one in labs() for n in (one.chapter, one.name, *one.claims)))
     close = nearest(name, known, 3)
     raise ConfigError(
         f"there is no lab {name!r}",
-        expected="a lab or a claim of `preceptor lab`",
+        expected="a lab, a claim or a chapter of `preceptor lab`",
         received=name,
-        hint=f"did you mean {', '.join(close)}?" if close else "preceptor lab lists all",
+        hint=f"did you mean {' or '.join(map(repr, close))}?" if close else "preceptor lab lists all",
     )

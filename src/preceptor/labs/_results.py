@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from preceptor.data.generators import seeded
+from preceptor.errors import ConfigError, DataError
 from preceptor.files import write_json
 from preceptor.labs._checks import Verdict, verdict
 from preceptor.labs._lab import Evidence, Lab, Setup
 
-__all__ = ["Result", "flipped", "keep", "perform", "perform_all", "read_results"]
+__all__ = ["Result", "flipped", "keep", "perform", "read_results"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Result:
             "full": self.setup.full,
             "seconds": round(self.seconds, 2),
             "claims": claims,
-            "table": [dict(row) for row in self.evidence.table],
+            "table": [{key: _plain(value) for key, value in row.items()} for row in self.evidence.table],
             "note": self.evidence.note,
             "figure": self.evidence.figure.text() if self.evidence.figure is not None else "",
         }
@@ -66,7 +68,10 @@ class Result:
 
 
 def perform(lab: Lab, setup: Setup | None = None) -> Result:
-    """Run a lab; torch's generator and number type are as before when it is over.
+    """Run a lab; every random generator and torch's number type are as before when it is over.
+
+    Raises:
+        ConfigError: it says nothing of one of its claims, or of a claim that it has not.
 
     Example:
         >>> from preceptor.labs import find
@@ -75,12 +80,17 @@ def perform(lab: Lab, setup: Setup | None = None) -> Result:
     """
     setup = setup or Setup()
     kind, began = torch.get_default_dtype(), time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(setup.seed)
+    with seeded(setup.seed):
         try:
             evidence = lab.run(setup)
         finally:
             torch.set_default_dtype(kind)
+    if set(evidence.checks) != set(lab.claims):
+        raise ConfigError(
+            f"the lab {lab.name} does not decide what it claims",
+            expected=f"checks for {', '.join(lab.claims)}",
+            received=", ".join(evidence.checks) or "none",
+        )
     verdicts = {name: verdict(evidence.checks[name]) for name in lab.claims}
     return Result(lab, setup, evidence, verdicts, time.perf_counter() - began)
 
@@ -94,11 +104,29 @@ def keep(result: Result, folder: Path) -> None:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the results that a folder holds, by the lab's name; none where there is no such folder."""
-    found = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))
-    }
+    """Return the results that a folder holds, by the lab's name; none where there is no such folder.
+
+    Raises:
+        DataError: a file there is no JSON.
+    """
+    found = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
     return {name: plain for name, plain in found.items() if isinstance(plain, dict) and "claims" in plain}
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path} cannot be read",
+            expected="the result of a lab, as JSON",
+            received=str(error),
+            hint="delete it, and run the lab again",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
 
 
 def flipped(
@@ -118,40 +146,3 @@ def flipped(
             if name in known and known[name]["verdict"] != found["verdict"]:
                 changes.append((name, known[name]["verdict"], found["verdict"]))
     return changes
-
-
-def perform_all(
-    chosen: Sequence[Lab], setup: Setup, jobs: int = 1, tell: Callable[[Result], None] | None = None
-) -> list[Result]:
-    """Run several labs, ``jobs`` at a time in processes of their own; results in the order of the labs."""
-    if jobs == 1:
-        results = []
-        for one in chosen:
-            results.append(perform(one, setup))
-            if tell:
-                tell(results[-1])
-        return results
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_alone) as pool:
-        waiting = {pool.submit(_named, one.name, setup): one for one in chosen}
-        found = {}
-        for future in as_completed(waiting):
-            one = waiting[future]
-            evidence, verdicts, seconds = future.result()
-            found[one.name] = Result(one, setup, evidence, verdicts, seconds)
-            if tell:
-                tell(found[one.name])
-    return [found[one.name] for one in chosen]
-
-
-def _alone() -> None:
-    torch.set_num_threads(1)
-
-
-def _named(name: str, setup: Setup) -> tuple[Evidence, Mapping[str, Verdict], float]:
-    from preceptor.labs._lab import find
-
-    result = perform(find(name), setup)
-    return result.evidence, result.verdicts, result.seconds

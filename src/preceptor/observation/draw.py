@@ -7,7 +7,7 @@ from html import escape
 from preceptor.observation._graph_layout import Box, layout
 from preceptor.observation.graph import Graph, Node, Statistics, Value
 
-__all__ = ["to_dot", "to_svg", "to_text"]
+__all__ = ["to_dot", "to_html", "to_svg", "to_text"]
 
 _FILL = {
     "parameter": "#fdebd0",
@@ -117,6 +117,23 @@ def to_svg(graph: Graph, *, limit: int = 400) -> str:
             parts.append(_edge(places[source], places[box.key], shown))
     parts += [_drawn(box, places[box.key]) for box in boxes.values()]
     return "\n".join([*parts, "</svg>"])
+
+
+def to_html(graph: Graph, *, lines: int = 400) -> str:
+    """Return the graph for a notebook: the drawing, which scrolls, and under it the first lines as text.
+
+    Example:
+        >>> "<svg" in to_html(Graph([], [], []))
+        True
+    """
+    told = to_text(graph).splitlines()
+    rest = f"\n… and {len(told) - lines:,} more lines" if len(told) > lines else ""
+    return (
+        f"<div><p>{escape(repr(graph))}</p>"
+        f'<div style="overflow:auto;max-height:40em;background:#fff">{to_svg(graph)}</div>'
+        f"<details><summary>as text</summary><pre>{escape(chr(10).join(told[:lines]) + rest)}</pre></details>"
+        "</div>"
+    )
 
 
 def expression(node: Node) -> str:

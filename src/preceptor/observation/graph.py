@@ -319,6 +319,11 @@ class Graph:
 
         return to_svg(self)
 
+    def _repr_html_(self) -> str:
+        from preceptor.observation.draw import to_html
+
+        return to_html(self)
+
     def _loss(self, loss: Value | None) -> Value:
         target = loss or self.loss
         if target is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from preceptor.errors import ConfigError, UnknownName
 from preceptor.observation import probes
-from preceptor.observation._looks import Looks
+from preceptor.observation._looks import _EARLY_GRAPH, _GRAPHS, Looks
 from preceptor.observation._names import Names
 from preceptor.observation._numbers import number
 from preceptor.observation._observer import Observer
@@ -31,6 +31,23 @@ __all__ = ["LEVELS", "Watch"]
 LEVELS = tuple(BUDGETS)
 _MOST_NOTES = 50
 _running: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+def graph_memory(steps: int, each: int, memory: int = 256 << 20) -> int:
+    """Return the bytes that graphs hold after so many steps: of the first, of an early one, of the latest.
+
+    Arguments:
+        steps: that were looked on at.
+        each: bytes of weights and batch, which a graph needs to be run anew.
+        memory: of the watch; a graph that takes more than its share is not held.
+
+    Example:
+        >>> graph_memory(1, 1000), graph_memory(10, 1000), graph_memory(100, 1000)
+        (1000, 2000, 3000)
+    """
+    if each > memory // _GRAPHS:
+        return 0
+    return each * min(_GRAPHS, sum(steps > at for at in (0, _EARLY_GRAPH, 10 * _EARLY_GRAPH)))
 
 
 class Watch:

@@ -216,6 +216,22 @@ def loss_mean(subject: Subject) -> Found:
     return passed("the loss is a mean", batch=whole, halves=halves)
 
 
+def _of_one(subject: Subject, y: Any, other: int) -> bool:
+    """Say whether the loss of one example alone changes with its target.
+
+    An absolute error has the same slope for all targets on one side of the outputs.
+    """
+    outputs, moved = trees.mapped(Tensor.detach, subject.outputs), trees.mapped(lambda t: t.roll(other, 0), y)
+    if trees.size(outputs) != trees.size(y):
+        return False
+    for at in range(min(trees.size(y), 8)):
+        one = slice(at, at + 1)
+        values = [float(subject.loss(trees.rows(outputs, one), trees.rows(t, one))) for t in (y, moved)]
+        if values[0] != values[1]:
+            return True
+    return False
+
+
 @check(
     "targets",
     decides="whether targets differ, and the loss depends on which one belongs to which example",
@@ -235,7 +251,8 @@ def targets(subject: Subject) -> Found:
         by for by in range(1, trees.size(y)) if any(not torch.equal(t, t.roll(by, 0)) for t in found)
     )
     slopes = [_slopes(subject, y), _slopes(subject, trees.mapped(lambda t: t.roll(other, 0), y))]
-    if slopes[0] and all(torch.equal(a, b) for a, b in zip(*slopes, strict=True)):
+    alike = bool(slopes[0]) and all(torch.equal(a, b) for a, b in zip(*slopes, strict=True))
+    if alike and not _of_one(subject, y, other):
         return failed("the loss does not depend on the targets", loss=subject.start)
     return passed("the loss depends on the targets")
 

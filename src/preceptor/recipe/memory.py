@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from dataclasses import asdict, dataclass
@@ -16,12 +17,14 @@ from preceptor.catalogue.calculators import training_memory
 from preceptor.catalogue.calculators._walk import training_step, without_values
 from preceptor.data.batches import Batches, TensorBatches
 from preceptor.errors import PreceptorError
+from preceptor.observation.watch import graph_memory
 from preceptor.recipe import _trees as trees
 from preceptor.training.problem import Problem
 
 __all__ = ["Memory", "available", "estimated", "resident"]
 
 _FULL = 0.9  # of what is there
+_EXAMPLES = 2, 32  # of which recurrent networks do a step
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class Memory:
         activations: kept for the backward pass.
         batch: inputs of one step.
         evaluation: the most that measuring takes beside weights and data.
-        peak: of weights, gradients, state, activations and batch, or of an evaluation, at the worst moment.
+        peak: of weights, gradients, state, activations and batch, of an evaluation, or of the copies at the
+            end, at the worst moment, with what the watch keeps.
         total: the peak with base and data.
         there: what the device has; None where that is not known.
+        watched: weights and batches of the steps whose graphs a watch keeps.
 
     Example:
         >>> mib = 1 << 20
@@ -58,6 +63,7 @@ class Memory:
     peak: int
     total: int
     there: int | None = None
+    watched: int = 0
 
     @property
     def short(self) -> bool:
@@ -112,12 +118,21 @@ def available(device: torch.device) -> int | None:
 
 
 def estimated(
-    problem: Problem, optimizer: str, sample: Any, *, base: int, best: bool = True, raw: int = 0
+    problem: Problem,
+    optimizer: str,
+    sample: Any,
+    *,
+    base: int,
+    best: bool = True,
+    raw: int = 0,
+    watched: int = 0,
 ) -> Memory | None:
     """Return what a training will need; None where the model cannot be followed.
 
     A step is followed without numbers: parameters and optimizer state, and the largest sum of activations and
-    gradients that live at once. Measuring is a forward pass over larger batches, beside the state.
+    gradients that live at once. Measuring is a forward pass over larger batches, beside the state. At the end
+    the last weights are copied beside the best ones. What is foretold are the bytes of tensors: the process
+    takes more, for what libraries keep for themselves and what the allocator does not give back.
 
     Arguments:
         problem: what will be trained.
@@ -126,6 +141,7 @@ def estimated(
         base: bytes that the process held before data and model.
         best: whether a copy of the best weights is kept.
         raw: bytes of the examples before they were prepared, which are kept beside them.
+        watched: how many steps a watch looks on; 0: none.
     """
     name = optimizer if catalogue.find(optimizer, "optimizer") else "adam"
     inputs = sample if problem.augment is None else problem.augment.eval().forward(sample)
@@ -140,9 +156,13 @@ def estimated(
     copies = step.parameters if best else 0
     state = step.optimizer or 0
     evaluation = max(passes, default=0)
-    work = _workspace(problem.model, given, problem.train.batch_size) if problem.device.type == "cpu" else 0
-    peak = max(step.peak + work, step.parameters + step.gradients + state + evaluation) + copies
-    on_host = base if problem.device.type == "cpu" else 0
+    on_cpu = problem.device.type == "cpu"
+    work = _with_kernels(problem.model, given, problem.train.batch_size) if on_cpu else 0
+    held_to_the_end = step.parameters + step.gradients + state
+    within = max(step.peak, step.parameters + state + step.batch + work)
+    peak = max(within, held_to_the_end + max(evaluation, step.parameters)) + copies
+    graphs = graph_memory(watched, step.parameters + step.batch)
+    on_host = base if on_cpu else 0
     return Memory(
         base=on_host,
         data=data,
@@ -152,23 +172,43 @@ def estimated(
         activations=step.activations,
         batch=step.batch,
         evaluation=evaluation,
-        peak=peak,
-        total=on_host + data + peak,
+        peak=peak + graphs,
+        total=on_host + data + peak + graphs,
         there=available(problem.device),
+        watched=graphs,
     )
 
 
-def _workspace(model: nn.Module, inputs: tuple[Any, ...], count: int) -> int:
-    """Return what kernels of recurrent layers keep for themselves on a CPU: as much again as they hand on."""
-    recurrent = {name for name, module in model.named_modules() if isinstance(module, nn.RNNBase)}
-    if not recurrent:
+def _with_kernels(model: nn.Module, inputs: tuple[Any, ...], count: int) -> int:
+    """Return the most that lives in a step of a recurrent network on a CPU beside weights and batch, else 0.
+
+    With numbers its kernels are others than without, and keep more. So a step of few examples is done; every
+    further example takes as much. The backward kernel of an LSTM has a gradient for each gate besides.
+    """
+    if not any(isinstance(module, nn.RNNBase) for module in model.modules()):
         return 0
-    rows = torch.arange(count)
+    few, more = (min(n, count) for n in _EXAMPLES)
     try:
-        step = training_step(without_values(model), trees.mapped(lambda t: _of(t, rows), inputs))
-    except Exception:  # noqa: BLE001 - code that asks for values
+        low, high = (_step_of(model, inputs, n) for n in (few, more))
+    except Exception:  # noqa: BLE001 - whatever a model's own code raises
         return 0
-    return sum(size for name, size in step.kept.items() if name in recurrent)
+    return high + (high - low) * (count - more) // max(1, more - few)
+
+
+def _step_of(model: nn.Module, inputs: tuple[Any, ...], count: int) -> int:
+    gates = [0]
+
+    def add(module: nn.Module, args: Any, output: Any) -> None:
+        gates[0] += 4 * module.num_layers * output[0].nbytes if isinstance(module, nn.LSTM) else 0
+
+    made = copy.deepcopy(model)
+    for module in made.modules():
+        if isinstance(module, nn.RNNBase):
+            module.register_forward_hook(add)
+    rows = torch.arange(count)
+    with torch.random.fork_rng(devices=[]):
+        step = training_step(made, trees.mapped(lambda t: t[rows % max(1, len(t))], inputs))
+    return step.peak + gates[0]
 
 
 def _pass(model: nn.Module, inputs: tuple[Any, ...], batches: Batches) -> int:

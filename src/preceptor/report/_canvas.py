@@ -75,6 +75,7 @@ class Drawing:
         svg: the picture, ready to stand in an HTML document.
         caption: a line or two under the figure.
         table: the numbers that were drawn.
+        plot: what the page's script reads values from, as `_plot.packed` gives it; "" for none.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Drawing:
     svg: str
     caption: str
     table: Table
+    plot: str = ""
 
 
 @contextmanager
@@ -124,7 +126,13 @@ def svg(figure: Figure, key: str, alt: str) -> str:
             if target:
                 names.setdefault(target, f"{key}-{len(names)}")
     _strip(root, names)
-    root.attrib = {"class": "drawing", "viewBox": root.get("viewBox", ""), "role": "img", "aria-label": alt}
+    broad = " broad" if figure.get_size_inches()[0] > 10 else ""
+    root.attrib = {
+        "class": f"drawing{broad}",
+        "viewBox": root.get("viewBox", ""),
+        "role": "img",
+        "aria-label": alt,
+    }
     return ET.tostring(root, encoding="unicode")
 
 

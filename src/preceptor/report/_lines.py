@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from preceptor.report._canvas import TOKENS, Drawing, page, style, svg
 from preceptor.report._format import count, envelope, evenly, label, number, tick
+from preceptor.report._plot import Trace, packed
 from preceptor.report._table import Table
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["DRAWABLE", "Line", "draw_lines", "is_wide"]
 
 DRAWABLE = 1e50  # beyond it axis limits overflow; such a value is shown as a gap
 ROWS_SHOWN = 60
+_READ = 250  # buckets of a long line that the pointer can read: finer than it is drawn, for a part enlarged
 _WIDTH, _HEIGHT = 460.0, 250.0
 _LOG_RATIO, _LOG_BULK = 30.0, 8.0  # how far values spread, their bulk low, for a logarithmic axis
 
@@ -82,7 +84,22 @@ def draw_lines(
         if len(lines) > 1:
             _name_ends(axes, lines)
         picture = svg(figure, key, alt)
-    return Drawing(key, heading, alt, picture, caption, _table(heading, lines, xs, unit, mark))
+        plot = packed(axes, [_trace(line) for line in lines], unit=unit, zoom=len(xs) > 2, mark=mark)
+    return Drawing(key, heading, alt, picture, caption, _table(heading, lines, xs, unit, mark), plot)
+
+
+def _trace(line: Line) -> Trace:
+    kept = envelope(line.values, _READ)
+    band = () if line.low is None or line.high is None else (line.low[kept], line.high[kept])
+    return Trace(
+        line.name,
+        line.colour,
+        line.x[kept],
+        line.values[kept],
+        line.width if line.dashes else 0.0,
+        line.dashes == "--",
+        *band,
+    )
 
 
 def is_wide(lines: Sequence[Line]) -> bool:
@@ -127,9 +144,10 @@ def _axes(axes: Axes, log: bool, xs: NDArray[np.float64], unit: str) -> None:
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: tick(value)) if small else plain)
     if xs[0] == xs[-1]:
         axes.set_xlim(xs[0] - 0.5, xs[0] + 0.5)
+        axes.xaxis.set_major_locator(ticker.FixedLocator([xs[0]]))
     else:
         axes.set_xlim(xs[0], xs[-1])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.text(1.075, -0.03, unit, transform=axes.transAxes, va="top", color=TOKENS["muted"])
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from preceptor.report import _scores
 from preceptor.report._canvas import TOKENS, Drawing, page, style, svg
 from preceptor.report._format import count, fixed, part_name, percent, short
+from preceptor.report._plot import Trace, packed
 from preceptor.report._table import Table
 from preceptor.report.summary import Predictions
 
@@ -42,13 +43,23 @@ def confusion_matrix(predictions: Predictions) -> Drawing | None:
         alt += f" Most often {names[true]} was taken for {names[predicted]} ({count(times)}×)."
     caption = "Rows: true. Columns: predicted. The stronger the colour, the larger the share of the row."
     with style():
-        picture = _draw(matrix, [short(name) for name in names], alt)
+        picture, plot = _draw(matrix, [short(name) for name in names], alt)
     rows = tuple((name, *(count(n) for n in matrix[k])) for k, name in enumerate(names))
     table = Table("Counts: true class by predicted class", ("true \\ predicted", *names), rows)
-    return Drawing("confusion", "Confusion matrix", alt, picture, caption, table)
+    return Drawing("confusion", "Confusion matrix", alt, picture, caption, table, plot)
 
 
-def _draw(matrix: NDArray[np.int64], names: list[str], alt: str) -> str:
+def _readings(matrix: NDArray[np.int64], names: list[str]) -> Trace:
+    true, predicted = (places.ravel() for places in np.indices(matrix.shape))
+    shares = (matrix / np.maximum(1, matrix.sum(1, keepdims=True))).ravel()
+    texts = [
+        f"true {names[i]}, predicted {names[j]}: {count(int(n))}, {percent(share)} of the row"
+        for i, j, n, share in zip(true, predicted, matrix.ravel(), shares, strict=True)
+    ]
+    return Trace("cells", "ink", predicted + 0.5, true + 0.5, texts=texts)
+
+
+def _draw(matrix: NDArray[np.int64], names: list[str], alt: str) -> tuple[str, str]:
     n, size = len(names), 460.0
     font = 11.0 if n <= 12 else 9.0
     longest = max(len(name) for name in names)
@@ -77,7 +88,8 @@ def _draw(matrix: NDArray[np.int64], names: list[str], alt: str) -> str:
     if n <= _COUNTS_DRAWN:
         for i, j in np.argwhere(matrix > 0):
             axes.text(j + 0.5, i + 0.5, str(matrix[i, j]), ha="center", va="center", fontsize=font)
-    return svg(figure, "confusion", alt)
+    picture = svg(figure, "confusion", alt)
+    return picture, packed(axes, [_readings(matrix, names)], unit="", kind="points", zoom=False)
 
 
 def _cells(axes: Axes, cells: NDArray[np.intp], colour: str, opacity: float) -> None:

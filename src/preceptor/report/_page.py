@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,10 @@ from preceptor.report._format import clean
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["save", "template"]
+__all__ = ["SIZE_LIMIT", "save", "template"]
+
+SIZE_LIMIT = 1_000_000
+"""Bytes that a page stays below."""
 
 
 @cache
@@ -25,6 +31,7 @@ def template(name: str) -> Template:
     def printable(value: Any) -> Any:
         return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
 
+    script = files("preceptor.report").joinpath("templates/report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("preceptor.report"),
         autoescape=True,
@@ -33,6 +40,9 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # The page's policy lets this one script run, and no other: whatever a user's text may hold stays text.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"script": Markup(script), "script_hash": f"sha256-{digest}"}  # noqa: S704  (ours)
     return environment.get_template(name)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from preceptor.report._canvas import TOKENS, Drawing, page, style, svg
 from preceptor.report._format import count, evenly, label, number, part_name
+from preceptor.report._plot import Trace, packed
 from preceptor.report._table import Table
 from preceptor.report.summary import Predictions, worst
 
@@ -73,6 +74,7 @@ def against_actual(predictions: Predictions) -> Drawing | None:
         axes.set_xlabel(f"actual{unit}")
         axes.set_ylabel(f"predicted{unit}")
         picture = svg(figure, "against-actual", alt)
+        plot = packed(axes, [_dots(target[picked], predicted[picked])], unit=f"actual{unit}", kind="points")
     thinned = (
         f"{count(len(picked))} of {count(n)} dots are drawn, the worst among them." if len(picked) < n else ""
     )
@@ -83,7 +85,13 @@ def against_actual(predictions: Predictions) -> Drawing | None:
     said = f"{len(order)} of {count(n)} values, evenly spaced by rank." if len(order) < n else ""
     head = ("actual", "predicted", "residual")
     table = Table(f"Predicted against actual{unit}", head, rows, said, text=frozenset())
-    return Drawing("against-actual", "Predicted against actual", alt, picture, caption, table)
+    return Drawing("against-actual", "Predicted against actual", alt, picture, caption, table, plot)
+
+
+def _dots(target: NDArray[np.float64], predicted: NDArray[np.float64]) -> Trace:
+    pairs = zip(target, predicted, strict=True)
+    texts = [f"actual {number(t)}, predicted {number(p)}, residual {number(p - t)}" for t, p in pairs]
+    return Trace("examples", "train", target, predicted, texts=texts)
 
 
 def residual_histogram(predictions: Predictions) -> Drawing | None:
@@ -107,13 +115,19 @@ def residual_histogram(predictions: Predictions) -> Drawing | None:
         axes.set_xlabel(f"residual: predicted − actual{unit}")
         axes.set_ylabel("examples")
         picture = svg(figure, "residuals", alt)
+        bars = [
+            f"{number(a)} to {number(b)}: {count(n)}"
+            for a, b, n in zip(edges, edges[1:], counts, strict=False)
+        ]
+        tops = Trace("examples", "train", edges[:-1] + np.diff(edges) / 2, counts.astype(float), texts=bars)
+        plot = packed(axes, [tops], unit="residual", kind="points", zoom=False)
     caption = f"Mean {number(mean)}, standard deviation {number(deviation)}, median {number(median)}."
     caption = f"{caption} {note}".strip()
     rows = tuple(
         (f"{number(edges[i])} to {number(edges[i + 1])}", count(counts[i])) for i in range(len(counts))
     )
     table = Table(f"Residuals{unit}", ("residual", "examples"), rows)
-    return Drawing("residuals", "Residuals", alt, picture, caption, table)
+    return Drawing("residuals", "Residuals", alt, picture, caption, table, plot)
 
 
 def _histogram(residual: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from preceptor.report._canvas import TOKENS, Drawing, page, style, svg
 from preceptor.report._format import label, number, percent, tick
 from preceptor.report._lines import Line, draw_lines
+from preceptor.report._plot import Trace, packed
 from preceptor.report._table import Table
 
 if TYPE_CHECKING:
@@ -126,12 +127,16 @@ def _scatter(
         _ticks(drawn, axis, names)
         drawn.set_xlabel(heading)
         picture = svg(figure, key, alt)
+        said = [f"trial {t.number}: {heading} {written(t.settings[axis.key])}" for t in trials]
+        texts = [f"{text}, {objective} {number(t.value)}" for text, t in zip(said, trials, strict=True)]
+        points = Trace("trials", "train", places, values, texts=texts)
+        plot = packed(drawn, [points], unit=heading, kind="points", zoom=not names)
     rows = tuple(
         (written(t.settings[axis.key]), number(t.value))
         for t in [trials[k] for k in _order(_values(trials), mode)[:60]]
     )
     table = Table(f"{objective} by {heading}, the best first", (heading, objective), rows)
-    return Drawing(key, f"{heading}", alt, picture, "The circle is the trial that wins.", table)
+    return Drawing(key, f"{heading}", alt, picture, "The circle is the trial that wins.", table, plot)
 
 
 def _ticks(drawn: Axes, axis: _Axis, names: Sequence[str]) -> None:
@@ -180,6 +185,19 @@ def parallel(
         drawn.set_xticks(range(len(names)), names)
         drawn.set_xlim(-0.05, len(names) - 0.95)
         picture = svg(figure, "parallel", alt)
+        along = np.arange(len(names), dtype=np.float64)
+        rows = [
+            Trace(
+                f"trial {trial.number}",
+                "val",
+                along,
+                heights[:, k],
+                1.0,
+                texts=(_said(trial, axes, objective),),
+            )
+            for k, trial in enumerate(shown)
+        ]
+        plot = packed(drawn, rows, unit="", kind="rows", zoom=False)
     ends = [_ends(axis, shown) for axis in axes]
     values = _values(shown)
     ends.append((number(float(values.min())), number(float(values.max()))))
@@ -189,7 +207,12 @@ def parallel(
         tuple((name, *pair) for name, pair in zip(names, ends, strict=True)),
     )
     caption = "One line a trial. In colour: the best fifth, and the one that wins."
-    return Drawing("parallel", "All hyperparameters together", alt, picture, caption, table)
+    return Drawing("parallel", "All hyperparameters together", alt, picture, caption, table, plot)
+
+
+def _said(trial: _Trial, axes: Sequence[_Axis], objective: str) -> str:
+    settings = ", ".join(f"{label(axis.key, 40)} {written(trial.settings[axis.key])}" for axis in axes)
+    return f"trial {trial.number}: {settings}, {label(objective, 40)} {number(trial.value)}"
 
 
 def importances(bars: Sequence[_Bar]) -> Drawing | None:

@@ -20,7 +20,16 @@ from preceptor.report._format import (
     title,
 )
 from preceptor.report._table import Table
-from preceptor.report.summary import AuditSummary, DataSummary, ModelSummary, Reuse, Setting, Summary
+from preceptor.report._words import Words
+from preceptor.report.summary import (
+    AuditSummary,
+    DataSummary,
+    ModelSummary,
+    Parent,
+    Reuse,
+    Setting,
+    Summary,
+)
 
 __all__ = [
     "audit",
@@ -28,6 +37,7 @@ __all__ = [
     "cut",
     "data",
     "model",
+    "parent",
     "prediction_tables",
     "reuse",
     "settings",
@@ -209,16 +219,39 @@ def _features(summary: DataSummary) -> Table | None:
     return Table("Input columns, in the training part", head, rows, note, text=frozenset({0, 1}))
 
 
-def settings(given: tuple[Setting, ...]) -> tuple[Table | None, list[tuple[str, str]], str]:
+def settings(given: tuple[Setting, ...], words: Words) -> tuple[Table | None, list[tuple[str, str]], str]:
     """Return the table of chosen settings, the pairs left at their default, and what was left out."""
     shown = given[:SETTINGS_SHOWN]
     note = (
         f"{SETTINGS_SHOWN} of {count(len(given))} settings are shown." if len(given) > SETTINGS_SHOWN else ""
     )
-    chosen = tuple((label(s.key, 60), text(s.value), text(s.default)) for s in shown if s.chosen)
+    chosen = tuple(
+        (label(s.key, 60), words.setting(s.key, text(s.value)), text(s.default)) for s in shown if s.chosen
+    )
     head = ("setting", "chosen", "default")
     table = Table("Settings that were chosen", head, chosen, text=frozenset({0, 1, 2})) if chosen else None
-    return table, [(label(s.key, 60), text(s.value)) for s in shown if not s.chosen], note
+    rest = [(label(s.key, 60), words.setting(s.key, text(s.value))) for s in shown if not s.chosen]
+    return table, rest, note
+
+
+def parent(given: Parent | None) -> dict[str, Any] | None:
+    """Return the run that this one was made from: its folder, what changed, and what that came to."""
+    if given is None:
+        return None
+    changed = tuple((label(key, 60), text(a), text(b)) for key, a, b in given.settings[:SETTINGS_SHOWN])
+    results = tuple((label(title(key), 60), number(a), number(b)) for key, a, b in given.results[:40])
+    words = frozenset({0, 1, 2})
+    return {
+        "folder": label(given.folder, 300),
+        "said": cut(given.said),
+        "settings": Table("Settings that differ", ("setting", "there", "here"), changed, text=words)
+        if changed
+        else None,
+        "results": Table("Results at the best epoch", ("measure", "there", "here"), results)
+        if results
+        else None,
+        "notes": cut(given.notes),
+    }
 
 
 def timing(summary: Summary) -> list[tuple[str, str]]:
@@ -270,7 +303,7 @@ def audit(summary: AuditSummary | None) -> tuple[Table | None, str]:
         )
         for level, said, rows, remedy in order[:AUDIT_SHOWN]
     )
-    head = ("", "what was seen", "rows", "what to do")
+    head = ("kind", "what was seen", "rows", "what to do")
     table = Table("Data audit", head, rows, text=frozenset({0, 1, 2, 3})) if rows else None
     listed = "; ".join(clean(one, 100) for one in summary.passed)
     told = f"{count(len(summary.passed))} checks found nothing: {listed}." if listed else ""

@@ -154,15 +154,26 @@ def _rates(record: Record) -> tuple[list[Line], list[str], None]:
         series = record.signal("lr", subject=subject)
         alike.setdefault(series.steps.tobytes() + series.values.tobytes(), []).append(subject)
     lines, told = [], []
+    last = max((int(columns[0][-1]) for columns in trainings(record).values() if len(columns[0])), default=0)
     for subjects, colour in zip(alike.values(), _TRAIN_COLOURS, strict=False):
         more = f" +{len(subjects) - 1}" if len(subjects) > 1 else ""
         name = "learning rate" if len(alike) == 1 else f"{short(subjects[0], 10)}{more}"
-        lines.append(_line(record.signal("lr", subject=subjects[0]).columns(), name, name, colour, 1.6, "-"))
+        columns = _held(record.signal("lr", subject=subjects[0]).columns(), last)
+        lines.append(_line(columns, name, name, colour, 1.6, "-"))
     if len(alike) > 1:
         told.append("Named by optimizer and parameter group.")
     if len(alike) > len(lines):
         told.append(f"{count(len(lines))} of {count(len(alike))} different rates are drawn.")
     return lines, told, None
+
+
+def _held(columns: Columns, last: int) -> Columns:
+    """Return a signal that is noted where it changes with its value at the last step, too."""
+    if not len(columns[0]) or columns[0][-1] >= last:
+        return columns
+    steps, values, low, high, counts = columns
+    held = (np.append(column, column[-1]) for column in (values, low, high))
+    return np.append(steps, last), *held, np.append(counts, 1)  # type: ignore[return-value]
 
 
 def _lines(record: Record, wanted: Sequence[tuple[str, str, str, float, str]]) -> list[Line]:

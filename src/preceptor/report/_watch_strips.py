@@ -43,33 +43,40 @@ class Key:
 
 @dataclass(frozen=True)
 class Strips:
-    """A table with strips in it, what their colours mean, and what to notice first."""
+    """A table with strips in it, what their colours mean, what to notice first, and the steps they span."""
 
     table: Table
     keys: tuple[Key, ...]
     notices: tuple[str, ...] = ()
+    first: int = 0
+    last: int = 0
 
 
 class _Scale(NamedTuple):
-    """Nine levels between eight edges of log₁₀; ``family`` is the first letter of their CSS classes."""
+    """Nine levels between eight edges, of log₁₀ unless they are linear.
+
+    ``family`` is the first letter of their CSS classes.
+    """
 
     family: str
     edges: NDArray[np.float64]
     low: str
     high: str
+    log: bool = True
 
 
 # A step that changes a weight by a thousandth of its size is usual; below 1e-4 little is learned.
 _RATIO = _Scale("d", np.array([-6, -5, -4, -10 / 3, -8 / 3, -2, -1, 0.0]), "< 1e-6", "> 1")
+_SHARE = _Scale("h", np.linspace(0, 1, _LEVELS + 1)[1:-1], "0 %", "100 %", log=False)
 _CHANGE = _Scale("d", np.log10([0.1, 1 / 3, 2 / 3, 0.9, 1 / 0.9, 1.5, 3, 10]), "÷ 10", "× 10")
 
 
-def parameter_strips(record: Record) -> Strips | None:
+def parameter_strips(record: Record, most: int = ROWS_SHOWN) -> Strips | None:
     """Return gradient norm, weight norm and update ratio of each parameter; by module in a large model."""
     names = _subjects(record, ("grad_norm", "weight_norm", "update_ratio"))
     if not names:
         return None
-    shown, note = _rows(names)
+    shown, note = _rows(names, most)
     gradients, weights, ratios = (
         [_series(record, signal, name) for name in shown]
         for signal in ("grad_norm", "weight_norm", "update_ratio")
@@ -99,10 +106,10 @@ def parameter_strips(record: Record) -> Strips | None:
         _key("weight norm, against its first value", _CHANGE),
         _key("update ÷ weight, 1e-3 in the middle", _RATIO),
     )
-    return Strips(table, keys, tuple(_notices(record)))
+    return Strips(table, keys, tuple(_notices(record)), *grid)
 
 
-def layer_strips(record: Record) -> Strips | None:
+def layer_strips(record: Record, most: int = ROWS_SHOWN) -> Strips | None:
     """Return each layer's activations: mean, spread, and the shares of units that carry nothing."""
     signals = (
         "act_mean",
@@ -115,12 +122,14 @@ def layer_strips(record: Record) -> Strips | None:
     names = _subjects(record, signals)
     if not names:
         return None
-    shown = [names[i] for i in evenly(len(names), ROWS_SHOWN)]
+    shown = [names[i] for i in evenly(len(names), most)]
     note = "" if len(shown) == len(names) else f"{len(shown)} of {count(len(names))} layers, evenly spaced."
-    means, spreads = ([_series(record, s, name) for name in shown] for s in ("act_mean", "act_std"))
-    grid, scale = _span(spreads), _sequential(spreads)
+    means, spreads, idle = (
+        [_series(record, s, name) for name in shown] for s in ("act_mean", "act_std", "inactive_units")
+    )
+    grid, scale = _span([*spreads, *idle]), _sequential(spreads)
     rows = []
-    for name, mean, spread in zip(shown, means, spreads, strict=True):
+    for name, mean, spread, inactive in zip(shown, means, spreads, idle, strict=True):
         rows.append(
             (
                 _name(name or "(model)"),
@@ -131,14 +140,16 @@ def layer_strips(record: Record) -> Strips | None:
                 reading(spread),
                 reading(_series(record, "act_min", name)),
                 reading(_series(record, "act_max", name)),
+                _strip(inactive, grid, _SHARE, "inactive units"),
                 *(_share(_series(record, signal, name)) for signal in signals[2:5]),
                 _share(_series(record, signals[5], name), mark=0.0),
             )
         )
-    head = ("layer", "mean, first", "last", "standard deviation", "first", "last", "min", "max", "inactive",
-            "saturated", "constant", "not finite")  # fmt: skip
-    table = Table("Activations of each layer", head, tuple(rows), note, text=frozenset({0, 3}))
-    return Strips(table, (_key("standard deviation of the activations", scale),))
+    head = ("layer", "mean, first", "last", "standard deviation", "first", "last", "min", "max",
+            "inactive", "last", "saturated", "constant", "not finite")  # fmt: skip
+    table = Table("Activations of each layer", head, tuple(rows), note, text=frozenset({0, 3, 8}))
+    keys = (_key("standard deviation of the activations", scale), _key("inactive units", _SHARE))
+    return Strips(table, keys, (), *grid)
 
 
 def reading(series: Series) -> str:
@@ -169,17 +180,17 @@ def _series(record: Record, signal: str, name: str) -> Series:
         return record.signal(signal, layer=record.subjects(signal)[0])[:0]
 
 
-def _rows(names: Sequence[str]) -> tuple[list[str], str]:
+def _rows(names: Sequence[str], most: int) -> tuple[list[str], str]:
     """Return the parameters, or modules that hold them: as deep as the page has room for."""
-    if len(names) <= ROWS_SHOWN:
+    if len(names) <= most:
         return list(names), ""
     deepest = max(name.count(".") for name in names)
     for depth in range(deepest, 0, -1):
         groups = list(dict.fromkeys(".".join(name.split(".")[:depth]) for name in names))
-        if len(groups) <= ROWS_SHOWN:
+        if len(groups) <= most:
             note = f"The {count(len(names))} parameters are put together into {count(len(groups))} modules: "
             return groups, note + "norms as the root of the sum of squares, shares as means."
-    picked = [names[i] for i in evenly(len(names), ROWS_SHOWN)]
+    picked = [names[i] for i in evenly(len(names), most)]
     return picked, f"{len(picked)} of {count(len(names))} parameters, evenly spaced."
 
 
@@ -203,37 +214,56 @@ def _strip(
 ) -> Markup:
     if not len(series):
         return Markup("")
-    levels = _levels(series, grid, scale.edges, relative=relative)
+    levels, values = _levels(series, grid, scale, relative=relative)
     alt = f"{what} from {_first(series)} to {reading(series)}"
     paths = Markup().join(
         Markup('<path class="{}" d="{}"/>').format(_colour(scale, int(level)), _runs(levels == level))
         for level in np.unique(levels[levels != _NONE])
     )
     head = Markup(
-        '<svg class="strip" viewBox="0 0 {} 1" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<svg class="strip" viewBox="0 0 {} 1" preserveAspectRatio="none" role="img" aria-label="{}" '
+        'data-values="{}">'
     )
-    return head.format(_COLUMNS, alt) + paths + Markup("</svg>")
+    return head.format(_COLUMNS, alt, ",".join(_brief(values))) + paths + Markup("</svg>")
 
 
-def _levels(series: Series, grid: tuple[int, int], edges: NDArray[np.float64], *, relative: bool) -> Levels:
-    """Return one level a column: the mean of its looks, or the look before it where it has none."""
+def _levels(
+    series: Series, grid: tuple[int, int], scale: _Scale, *, relative: bool
+) -> tuple[Levels, list[str]]:
+    """Return one level a column, and its value as text.
+
+    A column is the mean of its looks, or the look before it where it has none.
+    """
     steps, values = series.steps, series.values
     at = (steps - grid[0]) * _COLUMNS // (grid[1] - grid[0] + 1)
-    finite, positive = np.isfinite(values), np.isfinite(values) & (values > 0)
-    base = values[positive][0] if relative and positive.any() else 1.0
-    logs = np.log10(np.where(positive, values, 1.0) / base) * positive
-    ones, sums = (np.bincount(at, weights=w, minlength=_COLUMNS) for w in (positive.astype(float), logs))
-    columns = np.full(_COLUMNS, _NONE)
-    columns[at[finite]] = _ZERO
-    columns[ones > 0] = np.searchsorted(edges, sums[ones > 0] / ones[ones > 0])
-    columns[at[~finite]] = _BAD
+    finite = np.isfinite(values)
+    counted = finite & (values > 0) if scale.log else finite
+    logs = np.log10(np.where(counted, values, 1.0)) if scale.log else np.where(counted, values, 0.0)
+    ones, sums = (
+        np.bincount(at, weights=w, minlength=_COLUMNS) for w in (counted.astype(float), logs * counted)
+    )
+    means = sums / np.maximum(ones, 1)
+    base = logs[counted][0] if relative and counted.any() else 0.0
+    columns, said = np.full(_COLUMNS, _NONE), np.full(_COLUMNS, "-", dtype=object)
+    columns[at[finite]], said[at[finite]] = _ZERO, "0"
+    columns[ones > 0] = np.searchsorted(scale.edges, means[ones > 0] - base)
+    for k in np.flatnonzero(ones):
+        said[k] = tick(float(f"{10 ** means[k]:.3g}")) if scale.log else percent(means[k])
+    columns[at[~finite]], said[at[~finite]] = _BAD, "not finite"
     there = np.flatnonzero(columns != _NONE)
     # Between looks the last one holds; after the final one as long as the longest pause before it.
     pause = int(np.diff(there).max(initial=1)) if len(there) > 1 else _COLUMNS
     filled: Levels = columns.copy()
+    texts = list(said)
     for start, stop in zip(there, [*there[1:], min(_COLUMNS, there[-1] + pause)], strict=True):
         filled[start:stop] = columns[start]
-    return filled
+        texts[start:stop] = [said[start]] * (stop - start)
+    return filled, texts
+
+
+def _brief(texts: Sequence[str]) -> list[str]:
+    """Leave out what is the same as before it."""
+    return ["" if i and text == texts[i - 1] else text for i, text in enumerate(texts)]
 
 
 def _runs(cells: NDArray[np.bool_]) -> str:

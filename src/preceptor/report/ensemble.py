@@ -103,7 +103,7 @@ def correlation_table(summary: EnsembleSummary) -> Table | None:
     rows = tuple((names[i], *(fixed(summary.correlation[i][j], 2) for j in range(k))) for i in range(k))
     more = len(summary.members) > k
     note = f"The first {k} of {count(len(summary.members))} members." if more else ""
-    return Table("Correlation of the members' errors", ("", *names), rows, note)
+    return Table("Correlation of the members' errors", ("member", *names), rows, note)
 
 
 def curves(summary: EnsembleSummary) -> Drawing | None:

@@ -1,4 +1,4 @@
-"""One training run as one HTML file that needs nothing else: no script, no font, no network."""
+"""One training run as one HTML file that needs nothing else: no font, no network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 
 from preceptor.report import _examples, _view
 from preceptor.report import ensemble as members
+from preceptor.report._findings import judgement
 from preceptor.report._format import clean, count, label, part_name
-from preceptor.report._page import save, template
+from preceptor.report._page import SIZE_LIMIT, save, template
+from preceptor.report._seen import ROOMS, Room, seen
+from preceptor.report._words import Words
 from preceptor.report.ensemble import EnsembleSummary
 from preceptor.report.figures import draw
 from preceptor.report.looks import Look, Row, Shown, uri
@@ -20,28 +23,31 @@ from preceptor.report.text import view as text_view
 
 __all__ = ["render", "write"]
 
-SIZE_LIMIT = 500_000
 LOOKS_LIMIT = 220_000
 
 
 def render(summary: Summary) -> str:
-    """Return the report as an HTML document of less than 500 kB; the same summary gives the same text.
+    """Return the report as an HTML document of less than 1 MB; the same summary gives the same text.
 
     Example:
         >>> run = Summary("digits", None, "ten classes", "accuracy", "a CSV file", "failed", [], None, "lr")
         >>> render(run)[:15], "<h1>digits</h1>" in render(run)
         ('<!doctype html>', True)
     """
-    page = _page(summary)
-    if len(page.encode()) >= SIZE_LIMIT:
-        page = _page(replace(summary, looks=()))
-    return page if len(page.encode()) < SIZE_LIMIT else _page(_shortened(summary))
+    note = ("Pictures of what the network sees were left out, to keep this file under 1 MB.",)
+    without = replace(summary, looks=(), notes=(*(note if summary.looks else ()), *summary.notes))
+    page = ""
+    for shown, room in ((summary, ROOMS[0]), (without, ROOMS[1]), (_shortened(summary), ROOMS[2])):
+        page = _page(shown, room)
+        if len(page.encode()) < SIZE_LIMIT:
+            break
+    return page
 
 
 def _shortened(summary: Summary) -> Summary:
     """Drop what takes the most room: pictures, and all but the first of whatever comes in long lists."""
     data, model, predictions = summary.data, summary.model, summary.predictions
-    note = "Pictures and the ends of long lists were left out, to keep this file under 500 kB."
+    note = "Pictures and the ends of long lists were left out, to keep this file under 1 MB."
     return replace(
         summary,
         settings=tuple(sorted(summary.settings, key=lambda setting: not setting.chosen))[:25],
@@ -54,12 +60,17 @@ def _shortened(summary: Summary) -> Summary:
     )
 
 
-def _page(summary: Summary) -> str:
+def _page(summary: Summary, room: Room) -> str:
+    words, watched = Words(), summary.watched
     facts, data_tables, data_notes = _view.data(summary.data)
-    chosen, defaults, settings_note = _view.settings(summary.settings)
+    chosen, defaults, settings_note = _view.settings(summary.settings, words)
     reuse_lines, reuse_table = _view.reuse(summary.reuse)
     audit_table, audit_note = _view.audit(summary.audit)
     return template("report.html.j2").render(
+        words=words,
+        judged=judgement(watched.findings, words, watched.find) if watched else None,
+        shown=seen(watched.record, watched.graphs, room) if watched else None,
+        parent=_view.parent(summary.parent),
         name=label(summary.name, 120) or "run",
         folder=label(summary.folder, 300) if summary.folder else "",
         verdict=_view.verdict(summary),

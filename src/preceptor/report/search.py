@@ -11,6 +11,7 @@ from preceptor.report._format import clean, count, duration, evenly, label, numb
 from preceptor.report._page import save, template
 from preceptor.report._search_figures import against_time, importances, parallel, progress, scatters, written
 from preceptor.report._table import Table
+from preceptor.report._words import Words
 
 __all__ = ["Axis", "Bar", "SearchPage", "Tried", "render", "write"]
 
@@ -115,6 +116,7 @@ def render(page: SearchPage) -> str:
     """
     there = [trial for trial in page.tried if trial.value is not None]
     return template("search.html.j2").render(
+        words=Words(),
         name=label(page.name, 120) or "search",
         folder=label(page.folder, 300),
         verdict=[clean(sentence, 600) for sentence in page.verdict],

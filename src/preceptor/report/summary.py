@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from preceptor.report.looks import Look
 from preceptor.report.recipe import RecipeSummary
 from preceptor.report.text import TextSummary
 
+if TYPE_CHECKING:
+    from preceptor.diagnosis.finding import Finding
+    from preceptor.observation.graph import Graph
+    from preceptor.observation.record import Record
+
 __all__ = [
     "AuditSummary",
     "DataSummary",
@@ -24,12 +30,14 @@ __all__ = [
     "Indexed",
     "Layer",
     "ModelSummary",
+    "Parent",
     "Predictions",
     "Reuse",
     "Setting",
     "Summary",
     "TestLook",
     "Timing",
+    "Watched",
     "worst",
 ]
 
@@ -226,6 +234,42 @@ class Timing:
     computed_in: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What a watch over the run saw, and what that means.
+
+    Attributes:
+        record: the signals.
+        graphs: the graphs of some steps.
+        findings: best guess first; None where nobody has judged.
+        find: gives the path of a file of the user's by its name: its lines are shown beside findings.
+    """
+
+    record: Record
+    graphs: Mapping[int, Graph] = field(default_factory=dict)
+    findings: tuple[Finding, ...] | None = None
+    find: Callable[[str], Path | None] | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run that this one was made from, and what became different.
+
+    Attributes:
+        folder: where it lies.
+        said: the changes that were asked for, in words.
+        settings: key, value there and value here, of each that differs.
+        results: history key, value there and value here, at the best epoch of each.
+        notes: what makes the comparison weaker than it looks.
+    """
+
+    folder: str
+    said: tuple[str, ...] = ()
+    settings: tuple[tuple[str, Any, Any], ...] = ()
+    results: tuple[tuple[str, Any, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Summary:
     """One training run, as much of it as a person wants to read.
@@ -246,6 +290,8 @@ class Summary:
         text: what a network that continues texts writes, and what surprises it; None for others.
         recipe: what was checked beforehand, where the run stands, and what is next; None: not known.
         ensemble: the members, where several runs predict together; None for one run.
+        watched: what was seen of it, and what was found wrong; None where it was not watched.
+        parent: the run that it was made from, and what changed; None where there is none.
 
     Example:
         >>> one = Summary("digits", None, "ten classes", "accuracy", "1,797 images", "finished",
@@ -280,6 +326,8 @@ class Summary:
     ensemble: EnsembleSummary | None = None
     recipe: RecipeSummary | None = None
     text: TextSummary | None = None
+    watched: Watched | None = None
+    parent: Parent | None = None
 
 
 def worst(losses: NDArray[Any], n: int = WORST_SHOWN) -> NDArray[np.intp]:

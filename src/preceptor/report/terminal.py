@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
@@ -10,11 +11,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from preceptor.errors import PreceptorError
+from preceptor.report._format import duration, number
+from preceptor.report.sparkline import sparkline
 from preceptor.training import Callback, Problem, State
 
-__all__ = ["EpochTable", "describe_data", "describe_model", "line", "show_error"]
+__all__ = ["EpochTable", "describe_data", "describe_model", "line", "show_error", "terminal"]
 
 _REFRESH = 0.1  # seconds between updates of the bar: each costs as much as a small training step
+_PATIENCE = 60.0  # seconds without a line after which a pipe hears that the training goes on
+
+
+def terminal(*, quiet: bool = False) -> Console:
+    """Return what a command prints to: nothing moves or is coloured in pipes, in CI, or on dumb terminals.
+
+    Arguments:
+        quiet: print nothing at all.
+    """
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return Console(highlight=False, quiet=quiet, force_terminal=False, force_interactive=False)
+    return Console(highlight=False, quiet=quiet)
 
 
 def line(label: str, text: str) -> str:
@@ -65,7 +80,11 @@ def show_error(error: PreceptorError, console: Console) -> None:
 
 
 class EpochTable(Callback):
-    """Prints a row an epoch, which stays, and keeps a progress bar under the rows in a terminal."""
+    """Prints a row an epoch, which stays, and keeps a progress bar under the rows in a terminal.
+
+    The bar has the rate, the time left and the curve so far. Where nothing can move, such as in a pipe, an
+    epoch of over a minute gets a line a minute in its place.
+    """
 
     order = 100
 
@@ -73,7 +92,8 @@ class EpochTable(Callback):
         self.console = console
         self._bar: Progress | None = None
         self._columns: list[str] = []
-        self._drawn = 0.0
+        self._drawn = self._begun = self._said = 0.0
+        self._first = self._before = 0
 
     def on_train_begin(self, state: State) -> None:
         """Print the head, and the rows of the epochs before a resume; start the bar."""
@@ -88,26 +108,49 @@ class EpochTable(Callback):
         self._print("  ".join(f"{n:>{_width(c)}}" for n, c in zip(names, self._columns, strict=True)))
         for row in state.history:
             self._print(self._row(row))
-        if self.console.is_terminal:
+        self._begun = self._said = self._drawn = perf_counter()
+        self._first = self._before = _done(state)
+        if self.console.is_interactive:
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=24),
                 MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
+                TextColumn("left  {task.fields[curve]}"),
             )
             self._bar = Progress(*columns, console=self.console, transient=True)
-            self._task = self._bar.add_task(self._title(state), total=state.epochs * len(problem.train))
+            total = state.epochs * len(problem.train)
+            self._task = self._bar.add_task(
+                self._title(state), total=total, completed=self._first, rate="", curve=self._curve(state)
+            )
             self._bar.start()
 
     def on_batch_end(self, state: State) -> None:
-        """Move the bar, ten times a second at most."""
-        if self._bar is not None and perf_counter() - self._drawn > _REFRESH:
-            self._drawn = perf_counter()
-            done = state.epoch * len(state.problem.train) + state.batch
-            self._bar.update(self._task, completed=done, description=self._title(state))
+        """Move the bar, ten times a second at most; without one, say once a minute how far it is."""
+        now = perf_counter()
+        if self._bar is not None and now - self._drawn > _REFRESH:
+            done, since = _done(state), now - self._drawn
+            rate = f"{number((done - self._before) / since, 3)} batches/s"
+            self._drawn, self._before = now, done
+            self._bar.update(self._task, completed=done, description=self._title(state), rate=rate)
+        elif self._bar is None and now - self._said > _PATIENCE:
+            self._said = now
+            self._print("       " + self._far(state, now - self._begun))
+
+    def _far(self, state: State, seconds: float) -> str:
+        """Return in words how far a training is, how fast, and how long it will take."""
+        done, total = _done(state), state.epochs * len(state.problem.train)
+        rate = (done - self._first) / seconds
+        left = f" · {duration((total - done) / rate)} left at most" if rate else ""
+        share = state.batch / len(state.problem.train)
+        return f"{self._title(state)}, {100 * share:.0f} % of it · {number(rate, 3)} batches/s{left}"
 
     def on_epoch_end(self, state: State) -> None:
         """Print the epoch's row; the last one says why it is the last."""
+        self._said = perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, curve=self._curve(state))
         row = self._row(state.history[-1])
         if state.finished or state.stop:
             reason = {"early stopping": "stopped", None: "all epochs run"}.get(state.stop, state.stop)
@@ -132,11 +175,22 @@ class EpochTable(Callback):
     def _title(self, state: State) -> str:
         return f"epoch {min(state.epoch + 1, state.epochs)}/{state.epochs}"
 
+    def _curve(self, state: State) -> str:
+        """Return the loss of each epoch so far as one line."""
+        key = "val_loss" if "val_loss" in self._columns else self._columns[1]
+        values = [row.get(key) for row in state.history]
+        return f"{key} {sparkline(values)} {number(values[-1])}" if values else ""
+
     def _row(self, row: dict[str, Any]) -> str:
         return "  ".join(f"{_cell(c, row.get(c)):>{_width(c)}}" for c in self._columns)
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _done(state: State) -> int:
+    """Return how many batches are used up."""
+    return state.epoch * len(state.problem.train) + state.batch
 
 
 def _width(column: str) -> int:

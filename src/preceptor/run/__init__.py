@@ -5,6 +5,7 @@ from preceptor.run._run import Evaluation, Run
 from preceptor.run._script import script
 from preceptor.run._size import summary
 from preceptor.run._train import train
+from preceptor.run.examined.asserting import assert_healthy, assert_learns
 from preceptor.run.examined.attend import Attend
 from preceptor.run.examined.audit import audit
 from preceptor.run.examined.check import check
@@ -28,6 +29,8 @@ __all__ = [
     "RateTest",
     "Run",
     "Watch",
+    "assert_healthy",
+    "assert_learns",
     "audit",
     "check",
     "diagnose",

@@ -12,6 +12,7 @@ from preceptor import tasks
 from preceptor.catalogue.architectures.densities import Density
 from preceptor.data._scaler import Scaler
 from preceptor.data._transcripts import TranscriptCoder
+from preceptor.data._trees import TreeCoder
 from preceptor.errors import ConfigError
 from preceptor.run._given import network_outputs, read_like
 from preceptor.run.apart.structure import StructureRun
@@ -32,6 +33,12 @@ def answers(run: Run, x: Any, made: torch.Tensor) -> NDArray[Any] | None:
         counts = [len(str(text).split()) for text in read_like(run, x, run.preprocessor)[0].tolist()]
         rows = zip(made.tolist(), counts, strict=True)
         return np.array([" ".join(run.task.classes[tag] for tag in tags[:n]) for tags, n in rows])
+    if isinstance(run.task, tasks.Parsing) and run.preprocessor is not None:
+        trees, given = run.preprocessor.coder, read_like(run, x, run.preprocessor)[0].tolist()
+        assert isinstance(trees, TreeCoder)  # noqa: S101 - by the task
+        return np.array(
+            [trees.tree(str(text), rows) for text, rows in zip(given, made.tolist(), strict=True)]
+        )
     if isinstance(run.task, tasks.Transcription):
         coder = run.preprocessor.coder if run.preprocessor is not None else None
         return np.array(coder.texts(made)) if isinstance(coder, TranscriptCoder) else made.numpy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -15,6 +17,7 @@ from preceptor.training.state import State
 __all__ = ["KeepHistory", "Reopen", "measured_before"]
 
 _HISTORY_SECONDS = 1.0  # between two writings of the history
+_PROGRESS_SECONDS = 2.0
 
 
 class Reopen(Callback):
@@ -43,15 +46,56 @@ def measured_before(speed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class KeepHistory(Callback):
-    """Writes the history while training goes on, now and then, for whoever looks into the folder."""
+    """Writes history and progress while training goes on, now and then, for whoever looks into the folder."""
 
     order = 50
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder, self._written = folder, monotonic()
+        self._noted = self._begun = monotonic()
+        self._first = 0
+
+    def on_train_begin(self, state: State) -> None:
+        """Take the time."""
+        self._begun, self._first = monotonic(), _done(state)
+
+    def on_batch_end(self, state: State) -> None:
+        """Note how far it is, every few seconds."""
+        if monotonic() - self._noted > _PROGRESS_SECONDS:
+            self._noted = monotonic()
+            self._note(state)
+
+    def _note(self, state: State) -> None:
+        """Write how far it is: for onlookers alone, so it need not survive a crash."""
+        done, total = _done(state), state.epochs * len(state.problem.train)
+        rate = (done - self._first) / max(monotonic() - self._begun, 1e-9)
+        facts = {
+            "epoch": min(state.epoch + 1, state.epochs),
+            "epochs": state.epochs,
+            "batch": state.batch,
+            "batches": len(state.problem.train),
+            "batches_per_second": rate,
+            "seconds_left": (total - done) / rate if rate else None,
+        }
+        place = self.folder.progress_file
+        with suppress(OSError):  # a full disk shows where something is to be kept
+            place.with_suffix(".tmp").write_text(json.dumps(facts), encoding="utf-8")
+            place.with_suffix(".tmp").replace(place)
+
+    def on_train_end(self, state: State) -> None:
+        """Take the note away: it is over."""
+        self.folder.progress_file.unlink(missing_ok=True)
+
+    def on_exception(self, state: State) -> None:
+        """Take the note away."""
+        self.on_train_end(state)
 
     def on_epoch_end(self, state: State) -> None:
         """Write it, unless that was just done."""
         if monotonic() - self._written > _HISTORY_SECONDS:
             self.folder.write("history.csv", state.history.to_csv())
             self._written = monotonic()
+
+
+def _done(state: State) -> int:
+    return state.epoch * len(state.problem.train) + state.batch

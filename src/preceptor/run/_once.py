@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from preceptor.data import Prepared, generators
+from preceptor.diagnosis.finding import Finding
 from preceptor.errors import StorageError
 from preceptor.observation.watch import Watch
 from preceptor.run._keeping import KeepHistory, Reopen
@@ -28,6 +29,7 @@ from preceptor.training.features import FeatureBatches
 from preceptor.training.feeds import Feeds, Signature
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import make_feeds
+from preceptor.training.loggers import begin_loggers
 from preceptor.training.loop import fit
 from preceptor.training.manifest import origin, versions
 from preceptor.training.own_code import is_own_code
@@ -83,6 +85,7 @@ def _trained(job: Job, folder: RunFolder | None, distribution: Distribution | No
         watched = first and not (distribution and experiment.training.shard == "fully")
         keep = _keeping(run, problem, resumed=resumed, watched=watched)
         added = job.on_start(run) if job.on_start else ()
+        begin_loggers([*callbacks, *added], experiment, folder)
         spread(problem, experiment.training.shard, experiment.seed)
         kept = checkpoints_of(run, begun, resumed=resumed, kept=job.out is not False)
         run.state = _fit(run, problem, [*callbacks, *keep, *added], kept)
@@ -100,10 +103,17 @@ def _keeping(run: Run, problem: Problem, *, resumed: bool, watched: bool) -> lis
     if watched and run.experiment.training.watch and Watch.current() is None:
         made = isinstance(problem.train, FeatureBatches)  # features, whose scale is not the user's to set
         run.diagnosis = Diagnosis(
-            lambda finding: run.tell(finding), ignore=("unscaled-inputs",) if made else ()
+            lambda finding: _tell(run, finding), ignore=("unscaled-inputs",) if made else ()
         )
         keep.append(run.diagnosis)
     return keep
+
+
+def _tell(run: Run, finding: Finding) -> None:
+    """Tell of a finding as it is made, and of all so far in the folder, for whoever looks into it."""
+    with suppress(StorageError):  # a full disk shows where more is to be kept
+        run.keep_findings()
+    run.tell(finding)
 
 
 def _begin(

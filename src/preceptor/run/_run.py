@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from preceptor.data.audit import Audit
 from preceptor.data.batches import Batches
 from preceptor.data.shift import Reference
 from preceptor.data.text import TextCoder
-from preceptor.diagnosis.finding import Finding
+from preceptor.diagnosis.finding import Finding, Findings
 from preceptor.errors import ConfigError
 from preceptor.files import write_json
 from preceptor.recipe import Checks
@@ -42,6 +42,9 @@ from preceptor.training.manifest import now
 from preceptor.training.pairs import TextPairs
 from preceptor.training.problem import Predictor
 from preceptor.training.state import State
+
+if TYPE_CHECKING:
+    from preceptor.run._export import Exported
 
 __all__ = ["Evaluation", "Run"]
 
@@ -131,9 +134,9 @@ class Run(OnText, OnPairs):
         return self.folder.manifest.get("transfer") if self.folder else None
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """What is wrong with the run, best guess first; empty where nothing is, or nothing was watched."""
-        return self.diagnosis.findings if self.diagnosis else []
+        return Findings(self.diagnosis.findings if self.diagnosis else ())
 
     @property
     def advice(self) -> Advice | None:
@@ -284,6 +287,20 @@ class Run(OnText, OnPairs):
             path = self.folder.path / "report.html"
         return write(summarize(self), Path(path))
 
+    def export(self, path: Path | str | None = None, to: str = "safetensors") -> Exported:
+        """Write the network for other programs, as ``"safetensors"``, ``"torch-export"`` or ``"onnx"``.
+
+        What was written is loaded again and compared with the network; see `preceptor.run._export.export`.
+
+        Raises:
+            UnknownName: there is no such form.
+            ModelError: the network cannot be exported so, or the file computes something else.
+            ExtraMissing: ``"onnx"`` needs ``preceptor[onnx]``.
+        """
+        from preceptor.run._export import export
+
+        return export(self, path, to)
+
     def look(self, *what: str, out: Path | str | None = None, examples: int = 6) -> list[Look]:
         """Return pictures of what the network sees: its weights, its maps, and what its predictions rest on.
 
@@ -329,6 +346,11 @@ class Run(OnText, OnPairs):
         self.ledger.append(entry)
         if self.folder:
             self.folder.update_manifest(ledger=self.ledger)
+
+    def _repr_html_(self) -> str:
+        from preceptor.run.shown.brief import notebook_html
+
+        return notebook_html(self)
 
     def __repr__(self) -> str:
         where = f" in {self.folder.path}" if self.folder else ""

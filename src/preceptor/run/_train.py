@@ -31,6 +31,7 @@ from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.inputs import Inputs
 from preceptor.training.language import is_language, refuse_idle_text, text_defaults
+from preceptor.training.loggers import with_named
 from preceptor.training.named import settings_of
 from preceptor.training.own_code import import_model, is_own_code
 from preceptor.training.source import Source
@@ -78,7 +79,7 @@ def train(
     resume: bool | Path | str = False,
     settings: Mapping[str, Any] | None = None,
     experiment: Experiment | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str] = (),
     on_start: Callable[[Run], Sequence[Callback]] | None = None,
     attend: bool | Attend = False,
     check: bool = False,
@@ -99,7 +100,7 @@ def train(
         task: ``"classification"``, ``"regression"``, ``"segmentation"`` (a mask for each image),
             ``"denoising"`` or ``"reconstruction"`` (inputs are their own targets),
             ``"imputation"``, ``"multi-label"``, ``"anomaly-detection"``, ``"density-estimation"``,
-            ``"transcription"``, ``"tagging"``, ``"clustering"``, ``"principal-components"``,
+            ``"transcription"``, ``"tagging"``, ``"parsing"``, ``"clustering"``, ``"principal-components"``,
             ``"reinforcement"`` or ``"language-modelling"`` (a text is continued); default: by the targets.
         activation: the name of a named model's activation.
         init: the name of an initializer for a named model, or a dict of its name, its options and ``bias``.
@@ -137,7 +138,7 @@ def train(
         resume: go on with the run in ``out`` (True), or in the folder given here, exactly where it was.
         settings: further settings by dotted key, such as ``{"model.hidden": [64, 64]}``.
         experiment: settings to start from, which the other arguments override.
-        callbacks: see `preceptor.Callback`.
+        callbacks: see `preceptor.Callback`; ``"tensorboard"`` and ``"mlflow"`` write for those tools.
         on_start: called with the run before its first step; the callbacks it returns are added.
         attend: where something is wrong with the run, try what may remove it, apply what helps, and train
             again; an `Attend` says how often and how long. What was done is in ``run.changes``.
@@ -224,7 +225,7 @@ def train(
         coder=_coder(folder, source) if is_language(base) else None,
         carries=goes_on(objects.model),
     )
-    job = Job(base, inputs, objects, keys, out, callbacks, on_start)
+    job = Job(base, inputs, objects, keys, out, with_named(callbacks), on_start)
     return _perform(
         gated(job, check, resumed=folder is not None), folder, asked_members(members, folder), attend
     )

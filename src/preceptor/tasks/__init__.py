@@ -8,6 +8,7 @@ from preceptor.tasks.imputation import Imputation
 from preceptor.tasks.interval import bootstrap, mean_interval, wilson
 from preceptor.tasks.language import LanguageModelling
 from preceptor.tasks.multi_label import MultiLabel
+from preceptor.tasks.parsing import Parsing
 from preceptor.tasks.reconstruction import Denoising, Reconstruction
 from preceptor.tasks.regression import Regression
 from preceptor.tasks.segmentation import Segmentation
@@ -25,6 +26,7 @@ __all__ = [
     "Imputation",
     "LanguageModelling",
     "MultiLabel",
+    "Parsing",
     "Reconstruction",
     "Regression",
     "Segmentation",

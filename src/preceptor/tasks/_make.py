@@ -14,6 +14,7 @@ from preceptor.tasks.density import AnomalyDetection, DensityEstimation
 from preceptor.tasks.imputation import Imputation
 from preceptor.tasks.language import LanguageModelling, SymbolTask
 from preceptor.tasks.multi_label import MultiLabel
+from preceptor.tasks.parsing import Parsing
 from preceptor.tasks.reconstruction import Denoising, Reconstruction
 from preceptor.tasks.regression import Regression
 from preceptor.tasks.segmentation import Segmentation
@@ -31,6 +32,7 @@ _NAMES = {
     "labels": ("multi-label",),
     "texts": ("transcription",),
     "tags": ("tagging",),
+    "trees": ("parsing",),
     "anomalies": ("density-estimation", "anomaly-detection"),
     "next-symbols": ("language-modelling",),
     "sequences": ("translation",),
@@ -41,6 +43,7 @@ _OF_CLASSES: dict[str, Callable[..., Task]] = {
     "labels": MultiLabel,
     "texts": Transcription,
     "tags": Tagging,
+    "trees": Parsing,
 }
 _OF_SYMBOLS: dict[str, type[SymbolTask]] = {"next-symbols": LanguageModelling, "sequences": Translation}
 _OF_INPUTS: dict[str, type[Reconstruction]] = {"denoising": Denoising, "imputation": Imputation}

@@ -6,6 +6,7 @@ from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
+from preceptor.training.loggers import MLflow, TensorBoard
 from preceptor.training.loop import fit
 from preceptor.training.problem import Predictor, Problem
 from preceptor.training.state import State
@@ -15,11 +16,13 @@ __all__ = [
     "Checkpoints",
     "Experiment",
     "History",
+    "MLflow",
     "Objects",
     "Predictor",
     "Problem",
     "RunFolder",
     "State",
+    "TensorBoard",
     "build",
     "fit",
 ]

@@ -90,8 +90,8 @@ def in_order(part: Part | None, *, batch_size: int, device: torch.device) -> Bat
     largest = _EVALUATION_BATCH if part.x.ndim <= 2 else _EVALUATION_BATCH // 4
     row = max(part.x[0].numel() * part.x.element_size(), 1)
     size = max(batch_size, min(largest, _EVALUATION_BYTES // row))
-    if part.y.ndim > 2:  # outputs as large as the inputs, from maps that are many times larger
-        size = maps_in_a_batch(part.x.shape[1:])
+    if part.y.ndim > 2:  # outputs as large as the inputs or larger, from maps that are many times larger
+        size = maps_in_a_batch(part.x.shape[1:]) if part.x.ndim > 2 else batch_size
     return TensorBatches(part.x.to(device), part.y.to(device), batch_size=size, shuffle=False)
 
 
@@ -131,7 +131,7 @@ def feeds_from_prepared(
             device=device,
         )
     train = TensorBatches(x, y, batch_size=batch_size, seed=seed)
-    few = min(4, maps_in_a_batch(x.shape[1:])) if y.ndim > 2 else 4
+    few = min(4, maps_in_a_batch(x.shape[1:])) if x.ndim > 2 and y.ndim > 2 else 4
     sample = (x[:few], y[:few])
     if crop:
         train = WindowBatches(x, y, size=crop, batch_size=batch_size, seed=seed)

@@ -87,6 +87,20 @@ class RunFolder:
         return self.path / "state" / "checkpoint.safetensors"
 
     @property
+    def progress_file(self) -> Path:
+        """Where a training notes how far it is, while it goes on."""
+        return self.path / "state" / "progress.json"
+
+    @property
+    def progress(self) -> dict[str, Any] | None:
+        """How far a training is: epoch, batch, rate, time left; None where nothing is noted."""
+        try:
+            found = json.loads(self.progress_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @property
     def experiment(self) -> Experiment:
         """Everything that was chosen, defaults included."""
         return Experiment.read(self.path / "experiment.toml")

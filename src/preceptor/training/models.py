@@ -74,6 +74,8 @@ def _simplest(task: tasks.Task, shape: tuple[int, ...]) -> Block:
         return Block(name="seq2seq-attention")
     if isinstance(task, tasks.Tagging):
         return Block(name="bilstm-crf")
+    if isinstance(task, tasks.Parsing):
+        return Block(name="span-parser")
     if isinstance(task, tasks.Transcription):
         return Block(name="convolutional-recurrent-network")
     if isinstance(task, tasks.DensityEstimation):

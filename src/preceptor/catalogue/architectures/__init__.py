@@ -30,6 +30,7 @@ from preceptor.catalogue.architectures.recurrent import GRU, IRNN, LSTM, MRNN, R
 from preceptor.catalogue.architectures.resnet import ResNet
 from preceptor.catalogue.architectures.resnet_cifar import CifarResNet
 from preceptor.catalogue.architectures.seq2seq import Seq2Seq, Seq2SeqAttention, Seq2SeqTransformer
+from preceptor.catalogue.architectures.spans import SpanParser
 from preceptor.catalogue.architectures.squeezenet import SqueezeNet
 from preceptor.catalogue.architectures.tcn import TCN
 from preceptor.catalogue.architectures.transformer import Transformer
@@ -80,6 +81,7 @@ __all__ = [
     "Seq2Seq",
     "Seq2SeqAttention",
     "Seq2SeqTransformer",
+    "SpanParser",
     "SqueezeNet",
     "StaticRNN",
     "Transformer",

@@ -214,6 +214,12 @@ def _begun(job: Job) -> _Begun:
     return _Begun(problem, decided, feeds, prepared, None if given else lambda: made()[0].model)
 
 
+def watched_steps(begun: _Begun) -> int:
+    """Return how many steps a watch will look on; 0 where there is none."""
+    training = begun.experiment.training
+    return len(begun.problem.train) * training.epochs if training.watch else 0
+
+
 def _raw(prepared: Prepared | None) -> int:
     """Return the bytes of the examples as they were read; 0 where that is not known."""
     return 0 if prepared is None else int(getattr(prepared.dataset.inputs, "nbytes", 0))
@@ -246,7 +252,7 @@ def checked(
                 return Checks(tuple(results))
             memory = estimated(
                 problem, settings.optimizer.name, begun.feeds.sample[0], base=base,
-                best=settings.training.restore_best, raw=_raw(begun.prepared),
+                best=settings.training.restore_best, raw=_raw(begun.prepared), watched=watched_steps(begun),
             )  # fmt: skip
             with generators.seeded(settings.seed):
                 time = _timed(begun, subject)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from preceptor.diagnosis import diagnose as rules
 from preceptor.diagnosis.causes import CAUSES
-from preceptor.diagnosis.finding import Finding
-from preceptor.errors import DataError, UnknownName
+from preceptor.diagnosis.curves import findings_of, told_by
+from preceptor.diagnosis.finding import Finding, Findings
+from preceptor.diagnosis.logs import curves_at, log_at
+from preceptor.diagnosis.verdict import verdicts
+from preceptor.errors import DataError, UnknownName, nearest
 from preceptor.observation.observed import Observed
 from preceptor.observation.watch import Watch
 
@@ -21,12 +24,12 @@ def diagnose(
     *,
     ignore: Collection[str] = (),
     note: Callable[[str], None] | None = None,
-) -> list[Finding]:
+) -> Findings:
     """Return the causes of what went wrong in a training, best guess first; empty where all is well.
 
     Arguments:
-        source: a watch; a folder that `preceptor run --record` wrote, or a run folder; or a CSV file with
-            learning curves, of which much less can be said.
+        source: a watch; a folder that `preceptor run --record` wrote, or a run folder; or learning curves, of
+            which much less can be said: a CSV file, or a folder of TensorBoard, Lightning or Ultralytics.
         ignore: ids of causes that are not to be named.
         note: takes what is to be said besides: a rule that failed, what sound curves show.
 
@@ -52,40 +55,43 @@ def diagnose(
             raise UnknownName("cause", cause, CAUSES)
     if isinstance(source, Watch):
         over = not source.running
-        return rules.diagnose(source.observed, over=over, ignore=ignore, complain=note)
+        return Findings(rules.diagnose(source.observed, over=over, ignore=ignore, complain=note))
     if isinstance(source, Observed):
-        return rules.diagnose(source, ignore=ignore, complain=note)
-    place = _found(Path(source))
-    if place.is_dir():
-        return rules.diagnose(Observed.load(place), ignore=ignore, complain=note)
-    found, remarks = _of_curves(place)
-    if note is not None:
-        for remark in remarks:
-            note(remark)
-    return [finding for finding in found if finding.cause not in ignore]
+        return Findings(rules.diagnose(source, ignore=ignore, complain=note))
+    path = Path(source)
+    log = None if _record_in(path) else log_at(path, note)
+    record = _record_in(log.parent if log and log.is_file() and path.is_dir() else path)
+    if record is not None:
+        return Findings(rules.diagnose(Observed.load(record), ignore=ignore, complain=note))
+    if log is None:
+        raise _nothing_at(path)
+    return Findings(finding for finding in _of_curves(log, note) if finding.cause not in ignore)
 
 
-def _found(path: Path) -> Path:
-    """Return the folder of a record, or the file of curves, that a path leads to."""
-    for folder in (path, path / "record"):
-        if (folder / "record.json").is_file():
-            return folder
-    for file in (path, path / "history.csv"):
-        if file.is_file():
-            return file
-    raise DataError(
+def _record_in(path: Path) -> Path | None:
+    """Return the record of a run's folder, or the folder itself where it is one."""
+    return next((f for f in (path, path / "record") if (f / "record.json").is_file()), None)
+
+
+def _nothing_at(path: Path) -> DataError:
+    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    close = [] if path.exists() else nearest(path.name, beside)
+    return DataError(
         f"there is nothing to judge at {path}",
-        expected="a folder of preceptor run --record, a run folder, or a CSV file with learning curves",
-        received="a folder without record.json and history.csv"
+        expected="a folder of preceptor run --record, a run folder, a CSV file with learning curves, or a "
+        "folder of TensorBoard, Lightning or Ultralytics",
+        received="a folder without record.json, curves and event files"
         if path.is_dir()
         else "no such file or folder",
-        hint="preceptor run --record seen train.py, then preceptor diagnose seen",
+        hint=f"did you mean {str(path.parent / close[0])!r}?"
+        if close
+        else "preceptor run --record seen train.py, then preceptor diagnose seen",
     )
 
 
-def _of_curves(path: Path) -> tuple[list[Finding], list[str]]:
-    from preceptor.diagnosis.curves import findings_of, told_by
-    from preceptor.diagnosis.verdict import read_curves, verdicts
-
-    found = verdicts(read_curves(path))
-    return findings_of(found), told_by(found)
+def _of_curves(log: Path, note: Callable[[str], None] | None) -> list[Finding]:
+    found = verdicts(curves_at(log, note))
+    if note is not None:
+        for remark in told_by(found):
+            note(remark)
+    return findings_of(found)

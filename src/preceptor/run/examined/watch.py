@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from preceptor.diagnosis.finding import Finding
+from preceptor.diagnosis.finding import Finding, Findings
 from preceptor.errors import ConfigError
+from preceptor.files import own_file
 from preceptor.observation.watch import Watch as _Watch
 from preceptor.run.examined.diagnose import diagnose
 
@@ -17,7 +18,7 @@ __all__ = ["Watch", "watch", "write_report"]
 class Watch(_Watch):
     """A watch that says what went wrong, and writes its own report; see `watch`."""
 
-    def findings(self, *, ignore: Collection[str] = ()) -> list[Finding]:
+    def findings(self, *, ignore: Collection[str] = ()) -> Findings:
         """Return the causes of what goes wrong, best guess first; empty where all is well.
 
         While the watch runs, only what can be judged before the end of a training is.
@@ -30,7 +31,7 @@ class Watch(_Watch):
         """
         return diagnose(self, ignore=ignore, note=self._note)
 
-    def try_remedies(self, *, ignore: Collection[str] = ()) -> list[Finding]:
+    def try_remedies(self, *, ignore: Collection[str] = ()) -> Findings:
         """Return the findings, each with what trying its remedies showed under ``verification``.
 
         Twins of the training are made of the steps that the watch kept, one with a change and one without,
@@ -58,7 +59,10 @@ class Watch(_Watch):
         outcome = try_remedies(found, self.kept, self.observed, run_seconds=self.seconds)
         for note in outcome.notes:
             self._note(note)
-        return outcome.findings
+        return Findings(outcome.findings)
+
+    def _repr_html_(self) -> str:
+        return self.findings()._repr_html_()
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write what has been seen as one HTML file that needs nothing else, and return its path.
@@ -114,8 +118,12 @@ def write_report(
     *,
     title: str,
     findings: Sequence[Finding] | None = None,
+    find: Callable[[str], Path | None] | None = None,
 ) -> Path:
     """Write the report of a watch to ``path``, whole or not at all, under a title; return its path.
+
+    Lines of the user's files are shown beside findings. ``find`` gives their path by their name; by default
+    they are what is loaded from under the working folder.
 
     Raises:
         StorageError: the file cannot be written.
@@ -123,5 +131,12 @@ def write_report(
     from preceptor.report._page import save
     from preceptor.report.watch import watch_html
 
-    page = watch_html(watch.summary(), watch.record, watch.graphs, title=title, findings=findings)
+    page = watch_html(
+        watch.summary(),
+        watch.record,
+        watch.graphs,
+        title=title,
+        findings=findings,
+        find=find or (lambda file: own_file(file, "", Path.cwd())),
+    )
     return save(page, path)

@@ -29,6 +29,7 @@ from preceptor.run.shown.dense import is_dense, overlaid
 from preceptor.run.shown.look import IN_REPORT, look_at
 from preceptor.run.shown.tasks import Own, is_own, own, share_table
 from preceptor.run.shown.texts import text_summary
+from preceptor.run.shown.watched import parent, watched
 from preceptor.training.evaluate import outputs
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import in_order
@@ -79,6 +80,8 @@ def summarize(run: Run) -> Summary:
         text=text_summary(run),
         tables=(*shown.tables, *share_table(run)),
         drawings=shown.drawings,
+        watched=watched(run),
+        parent=parent(run),
     )
 
 

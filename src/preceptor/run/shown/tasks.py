@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor import tasks
 from preceptor.data import Part
 from preceptor.data._transcripts import TranscriptCoder
+from preceptor.data._trees import TreeCoder
 from preceptor.report._canvas import Drawing
 from preceptor.report._format import count, fixed, label, number, part_name
 from preceptor.report._table import Table
@@ -208,6 +209,26 @@ def _tags(run: Run) -> Own:
     return Own(goal, {}, (table,))
 
 
+def _trees(run: Run) -> Own:
+    task, coder = run.task, run.preprocessor.coder if run.preprocessor is not None else None
+    assert isinstance(task, tasks.Parsing)  # noqa: S101 - by its name
+    goal, found = (
+        f"a tree over each sentence, of {count(len(task.classes))} kinds of constituents",
+        _measured(run),
+    )
+    if found is None or run.prepared is None or not isinstance(coder, TreeCoder):
+        return Own(goal)
+    part, where, output, target = found
+    losses, said, rows = task.example_losses(output, target).numpy(), task.predict(output), []
+    for i in (int(i) for i in worst(losses)):
+        words = str(run.prepared.dataset.inputs[part.rows[i]])  # type: ignore[index]  # an array
+        trees = [label(coder.tree(words, one[i].tolist()), 240) for one in (target, said)]
+        rows.append((count(part.rows[i]), *trees, number(losses[i])))
+    title, head = f"Worst sentences, {part_name(where)}", ("row", "true tree", "what was said", "loss")
+    table = Table(title, head, tuple(rows), text=frozenset({0, 1, 2}))
+    return Own(goal, task.each_class(*task.compact(output, target)), (table,))
+
+
 def _gaps(run: Run) -> Own:
     goal, found = "the values that are missing", _measured(run)
     if found is None or run.prepared is None:
@@ -264,5 +285,6 @@ _SHOW: dict[str, Callable[[Run], Own]] = {
     "imputation": _gaps,
     "translation": _translations,
     "tagging": _tags,
+    "parsing": _trees,
     "transcription": _texts,
 }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-from preceptor.labs import Claim, Evidence, Setup, exact, lab, near
+import torch
+
+from preceptor.catalogue import get
+from preceptor.labs import Claim, Evidence, Figure, Setup, exact, lab, near, told
 
 
 @lab(
@@ -21,9 +24,30 @@ from preceptor.labs import Claim, Evidence, Setup, exact, lab, near
 )
 def underflow(setup: Setup) -> Evidence:
     """Multiply probabilities, and add their logarithms."""
-    factors = [0.1] * 400
-    checks = [
-        exact("the product", math.prod(factors)),
-        near("the sum of logarithms", [math.fsum(math.log(p) for p in factors)], -921.034, within=1e-3),
-    ]
-    return Evidence({"log-likelihood": checks})
+    factors = torch.full((400,), 0.1, dtype=torch.float64)
+    total = float(get("sentence-log-probability", factors))
+    products = {kind: torch.cumprod(factors.to(kind), 0) for kind in (torch.float64, torch.float32)}
+    lasts = {kind: int((values > 0).sum()) for kind, values in products.items()}
+    places = list(range(10, 401, 10))
+    logs = [-math.inf if p == 0 else math.log(p) for p in products[torch.float64][9::10].tolist()]
+    shown = [value if math.isfinite(value) else math.nan for value in logs]
+    return Evidence(
+        {
+            "log-likelihood": [
+                exact("the product", math.prod(factors.tolist())),
+                near("the sum of logarithms", [total], -921.034, within=1e-3),
+                told("factors until the product is 0 in float64", lasts[torch.float64] + 1),
+                told("factors until the product is 0 in float32", lasts[torch.float32] + 1),
+            ]
+        },
+        Figure(
+            "A product of probabilities ends, the sum of logarithms goes on",
+            "factors of 0.1",
+            "logarithm",
+            {
+                "sum of logarithms": [n * math.log(0.1) for n in places],
+                "logarithm of the product in float64": shown,
+            },
+            places,
+        ),
+    )

@@ -1,0 +1,263 @@
+"""Runs as they are now, read from their folders: a list of them, and a page for each that follows it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from preceptor.diagnosis.finding import Finding
+from preceptor.diagnosis.notebook import findings_html
+from preceptor.errors import CheckpointError, PreceptorError
+from preceptor.report import _view
+from preceptor.report._canvas import Drawing
+from preceptor.report._curves import curves
+from preceptor.report._format import clean, count, duration, label, number
+from preceptor.report._page import template
+from preceptor.report._table import Table
+from preceptor.report._words import Words
+from preceptor.report.sparkline import sparkline
+from preceptor.report.summary import Summary, TestLook
+from preceptor.training.experiment import Experiment
+from preceptor.training.folder import RunFolder
+from preceptor.training.history import History
+
+__all__ = ["Seen", "find_runs", "list_page", "look_at", "run_page"]
+
+_SILENT = 120.0  # seconds after which a running training that wrote nothing is said to be silent
+_MOST = 500  # runs in a list
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run as its folder shows it.
+
+    Attributes:
+        name: its path below the folder of runs.
+        summary: how it goes.
+        progress: epoch, batch, rate and time left while it trains; None where nothing is written.
+        findings: what is wrong with it; None where nobody has judged.
+        written: when it last wrote something, in seconds since 1970.
+        chosen: the settings that were given.
+        report: whether its report is written.
+    """
+
+    name: str
+    summary: Summary
+    progress: dict[str, Any] | None
+    findings: list[Finding] | None
+    written: float
+    chosen: tuple[tuple[str, Any], ...]
+    report: bool
+
+    @property
+    def running(self) -> bool:
+        """Whether its training has not ended, as far as its folder tells."""
+        return self.summary.status == "running"
+
+
+def find_runs(folder: Path) -> dict[str, Path]:
+    """Return the run folders in a folder, and in those the members of ensembles, by their path in it.
+
+    Nothing outside the folder is found: links are not followed.
+    """
+    if (folder / "manifest.json").is_file():
+        return {folder.resolve().name: folder, **_within(folder)}
+    found = _within(folder)
+    members = [_within(path, f"{name}/") for name, path in found.items()]
+    return {name: path for some in (found, *members) for name, path in some.items()}
+
+
+def _within(folder: Path, prefix: str = "") -> dict[str, Path]:
+    try:
+        inner = sorted(folder.iterdir())
+    except OSError:
+        return {}
+    found = [p for p in inner if not p.is_symlink() and p.name[:1] != "." and (p / "manifest.json").is_file()]
+    return {f"{prefix}{path.name}": path for path in found[:_MOST]}
+
+
+def look_at(name: str, path: Path) -> Seen:
+    """Return a run as it is now.
+
+    Raises:
+        PreceptorError: its folder cannot be read.
+    """
+    folder = RunFolder(path)
+    manifest, experiment, history = folder.manifest, folder.experiment, _history(folder)
+    flat = experiment.flat()
+    files = [path / "manifest.json", path / "history.csv", folder.state, folder.progress_file]
+    return Seen(
+        name,
+        _summary(path, manifest, experiment, history),
+        folder.progress,
+        None if folder.findings is None else [Finding.from_plain(row) for row in folder.findings],
+        max(_written(file) for file in files),
+        tuple((key, flat[key]) for key in manifest["chosen"] if key in flat),
+        (path / "report.html").is_file(),
+    )
+
+
+def _history(folder: RunFolder) -> History:
+    try:
+        return folder.history
+    except CheckpointError:  # no epoch has been written yet
+        return History()
+
+
+def _summary(path: Path, manifest: dict[str, Any], experiment: Experiment, history: History) -> Summary:
+    monitor, mode = experiment.training.monitor, experiment.training.mode
+    best = manifest.get("best_epoch")
+    if best is None:
+        mode = mode if mode != "auto" else "min" if "loss" in monitor else "max"
+        row = history.best(monitor, mode)
+        best = None if row is None else history[row].get("epoch", row + 1)
+    return Summary(
+        name=experiment.name,
+        folder=str(path),
+        task=str(experiment.task),
+        measure=monitor,
+        experience=experiment.data.source,
+        status=str(manifest["status"]),
+        history=history.rows,
+        best_epoch=best,
+        monitor=monitor,
+        test=_test(manifest["ledger"]),
+    )
+
+
+def _test(ledger: list[dict[str, Any]]) -> TestLook | None:
+    if not ledger:
+        return None
+    last, interval = ledger[-1], ledger[-1].get("interval")
+    return TestLook(last["metrics"], last["n"], len(ledger), tuple(interval) if interval else None)
+
+
+def _written(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def list_page(folder: Path, now: float | None = None) -> str:
+    """Return the page that lists the runs of a folder, the latest first.
+
+    Arguments:
+        folder: of runs.
+        now: seconds since 1970; default: the clock's.
+    """
+    moment = time.time() if now is None else now
+    seen, unread = [], []
+    for name, path in find_runs(folder).items():
+        try:
+            seen.append(look_at(name, path))
+        except (PreceptorError, ValueError, KeyError, TypeError) as error:
+            unread.append(f"{name}: {str(error).partition(chr(10))[0]}")
+    seen.sort(key=lambda one: -one.written)
+    head = ("run", "status", "epochs", "monitored", "best", "course", "last written")
+    table = Table("Runs", head, tuple(_row(one, moment) for one in seen), text=frozenset({0, 1, 3, 5, 6}))
+    running = sum(one.running for one in seen)
+    return _page(
+        name=label(folder.resolve().name, 120) or "runs",
+        kind="runs",
+        verdict=[f"{count(len(seen))} runs, {count(running)} of them in training."],
+        runs=table if seen else None,
+        notes=_view.cut(tuple(unread)),
+    )
+
+
+def _row(seen: Seen, now: float) -> tuple[str, ...]:
+    summary, progress = seen.summary, seen.progress or {}
+    values = [row.get(summary.monitor) for row in summary.history]
+    at_best = (row for row in summary.history if row.get("epoch") == summary.best_epoch)
+    best = next(at_best, {}).get(summary.monitor)
+    of = f" of {progress['epochs']}" if seen.running and progress.get("epochs") else ""
+    link = Markup('<a href="/run/{}">{}</a>').format(quote(seen.name), clean(seen.name, 80))
+    return (
+        link,
+        label(_status(seen, now), 60),
+        f"{count(len(summary.history))}{of}",
+        label(summary.monitor, 30),
+        number(best),
+        sparkline([v if isinstance(v, int | float) else None for v in values], 16),
+        f"{duration(max(0.0, now - seen.written))} ago",
+    )
+
+
+def _status(seen: Seen, now: float) -> str:
+    silent = now - seen.written
+    if seen.running and silent > _SILENT:
+        return f"running, silent for {duration(silent)}"
+    return seen.summary.status
+
+
+def run_page(seen: Seen, now: float | None = None) -> str:
+    """Return the page of one run: how far it is, its numbers, its curves, what is wrong with it.
+
+    Arguments:
+        seen: the run.
+        now: seconds since 1970; default: the clock's.
+    """
+    moment = time.time() if now is None else now
+    found = findings_html(seen.findings) if seen.findings is not None else ""
+    return _page(
+        name=label(seen.summary.name, 120) or "run",
+        kind="run",
+        folder=label(seen.summary.folder, 300),
+        verdict=[_status(seen, moment) + ".", *_view.verdict(seen.summary)[1:]],
+        progress=_progress(seen.progress) if seen.running else [],
+        share=_share(seen.progress) if seen.running else None,
+        tiles=_view.tiles(seen.summary),
+        figures=_figures(seen.summary),
+        findings=Markup(found),  # noqa: S704 - escaped by those who wrote it
+        chosen=[(label(key, 60), _view.text(value)) for key, value in seen.chosen[:100]],
+        running=seen.running,
+        report=f"/run/{quote(seen.name)}/report" if seen.report else "",
+    )
+
+
+def _share(progress: dict[str, Any] | None) -> float | None:
+    """Return how much of a training is done, between 0 and 1."""
+    try:
+        done = (progress or {})["epoch"] - 1 + progress["batch"] / progress["batches"]  # type: ignore[index]
+        return max(0.0, min(1.0, float(done) / float(progress["epochs"])))  # type: ignore[index]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _progress(progress: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not progress:
+        return []
+    rate, left = progress.get("batches_per_second"), progress.get("seconds_left")
+    return [
+        ("epoch", f"{progress.get('epoch', '–')} of {progress.get('epochs', '–')}"),
+        ("batch", f"{progress.get('batch', '–')} of {progress.get('batches', '–')}"),
+        ("rate", f"{number(rate, 3)} batches a second"),
+        ("time left", f"{duration(left)} at most"),
+    ]
+
+
+def _figures(summary: Summary) -> tuple[Drawing, ...]:
+    rows = tuple(tuple(row.items()) for row in summary.history)
+    return _drawn(rows, summary.best_epoch, summary.monitor)
+
+
+@lru_cache(maxsize=16)
+def _drawn(rows: tuple[Any, ...], best: int | None, monitor: str) -> tuple[Drawing, ...]:
+    """Draw the curves; while nothing new was measured they are not drawn again."""
+    history = [dict(row) for row in rows]
+    return tuple(curves(Summary("", None, "", "", "", "", history, best, monitor)))
+
+
+def _page(**given: Any) -> str:
+    empty: dict[str, Any] = {
+        "folder": "", "progress": [], "share": None, "tiles": [], "figures": (), "findings": "", "chosen": [],
+        "running": False, "report": "", "runs": None, "notes": [],
+    }  # fmt: skip
+    return template("live.html.j2").render(words=Words(), **{**empty, **given})
