@@ -39,6 +39,12 @@ def test_a_member_as_a_run() -> None:
     assert run.experiment.seed == 5
 
 
+def test_none_is_a_value_of_a_setting() -> None:
+    settings = {"model.hidden": [4], "training.patience": None}
+    population = preceptor.train_population("mlp", "iris", seeds=[0], epochs=1, settings=settings)
+    assert population.run(0).experiment.training.patience is None
+
+
 def test_a_report_of_a_member(tmp_path) -> None:
     population = preceptor.train_population("mlp", "iris", seeds=[0, 1], **EPOCHS)
     assert "<h1>" in population.run(0).report(tmp_path / "report.html").read_text()

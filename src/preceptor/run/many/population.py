@@ -178,8 +178,8 @@ def train_population(
     base, objects = asked_of_members(
         model, data,
         {"loss": loss, "optimizer": optimizer, "schedule": schedule},
-        {"data.target": target, "lr": lr, "epochs": epochs, "batch_size": batch_size, **(settings or {})},
-        experiment,
+        {"data.target": target, "lr": lr, "epochs": epochs, "batch_size": batch_size},
+        settings, experiment,
     )  # fmt: skip
     changes = [dict(change) for change in members or ({},)]
     if seeds is not None:
@@ -200,6 +200,7 @@ def asked_of_members(
     data: Any,
     blocks: Mapping[str, Any],
     given: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     experiment: Experiment | None,
 ) -> tuple[Experiment, Objects]:
     """Return what all members have in common: settings, and what was made in code.
@@ -209,6 +210,7 @@ def asked_of_members(
         data: whatever `preceptor.train` takes.
         blocks: loss, optimizer and schedule, by name or made in code.
         given: settings, in short or by dotted key; None: not given.
+        settings: further ones, of which None may be the value.
         experiment: settings to start from.
 
     Raises:
@@ -217,7 +219,8 @@ def asked_of_members(
     objects, named = sort_blocks({"model": model, **blocks})
     if isinstance(model, str) and is_own_code(model):
         objects.model = import_model(model)
-    chosen = spelled_out({key: value for key, value in given.items() if value is not None})
+    named_so = {key: value for key, value in given.items() if value is not None}
+    chosen = spelled_out({**named_so, **(settings or {})})
     if isinstance(data, str | Path):
         chosen["data.source"] = str(data)
     return (experiment or Experiment()).changed({**named, **chosen}), objects

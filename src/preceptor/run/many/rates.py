@@ -60,7 +60,8 @@ def lr_test(
         model,
         data,
         {"loss": loss, "optimizer": optimizer},
-        {"batch_size": batch_size, **(settings or {})},
+        {"batch_size": batch_size},
+        settings,
         experiment,
     )
     return find_rate(
@@ -120,7 +121,8 @@ def drop_test(
         model,
         data,
         {"loss": loss, "optimizer": optimizer},
-        {"batch_size": batch_size, **(settings or {})},
+        {"batch_size": batch_size},
+        settings,
         experiment,
     )
     return find_drop(
