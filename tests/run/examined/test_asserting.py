@@ -155,7 +155,7 @@ def test_fixtures(assert_learns, assert_healthy):
 
 def test_the_plug_in(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
-    arguments = ["-p", "preceptor.pytest_plugin", "--strict-markers", "-q", "-p", "no:cacheprovider"]
+    arguments = ["--strict-markers", "-q", "-p", "no:cacheprovider"]
     done = pytester.runpytest_inprocess(*arguments)
     done.assert_outcomes(passed=4, failed=4)
     done.stdout.fnmatch_lines(

@@ -15,7 +15,7 @@ import preceptor
 from preceptor.diagnosis.show import as_text
 from preceptor.errors import ConfigError
 from preceptor.run import Attend
-from preceptor.run.examined import attend
+from preceptor.run.examined import attend, trying
 from preceptor.run.examined.attend import Round
 from preceptor.training import Callback
 from preceptor.trials.paired import Paired
@@ -136,9 +136,9 @@ def test_changes_end_with_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_no_remedy_helps_those_of_causes_that_look_alike_are_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    named = attend.candidates
+    named = trying.candidates
     monkeypatch.setattr(
-        attend,
+        trying,
         "candidates",
         lambda cause, *rest: [] if cause == "learning-rate-too-high" else named(cause, *rest),
     )
