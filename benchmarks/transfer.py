@@ -11,9 +11,10 @@ epochs, images of the same size, the same augmentation and the same budget of ra
     tuned     the head first, then all layers, at rates that fall towards the inputs
 
 Each takes the rate of --rates that validation examples, cut from the training part, find best in the mean
-over the seeds: those of one seed are too few to choose by. Shown is the accuracy on the examples that the
-set itself holds out, seed by seed, and the mean paired difference to scratch with a 95 % interval (Student's
-t over the seeds).
+over the seeds: those of one seed are too few to choose by, and too few to choose an epoch. So each way is
+then trained once more a seed, on the whole training part and to the end. Shown is the accuracy of that on
+the examples that the set itself holds out, and the mean paired difference to scratch with a 95 % interval
+(Student's t over the seeds).
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--thaw", type=int, default=10, help="the epoch from which all layers learn")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-2, 3e-3, 1e-3])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--take", action="append", default=[], help="NAME=RATE: a way's rate, as found in an earlier run"
+    )
     parser.add_argument("--precision", default="fp32", help="of ants and bees: fp32, bf16 or auto")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -94,16 +98,16 @@ def pairs(texts: list[str]) -> list[tuple[str, str, str]]:
 
 
 def once(
-    given: argparse.Namespace, way: dict[str, Any], parts: Any, seed: int, rate: float
-) -> tuple[float, float]:
-    """Return the accuracy on validation and on what is held out."""
+    given: argparse.Namespace, way: dict[str, Any], parts: Any, seed: int, rate: float, *, whole: bool
+) -> float:
+    """Return the accuracy on validation examples, or, trained on the whole, on what is held out."""
     train, test = parts
     settings = {"data.seed": seed, "data.image_size": [given.side, given.side], "data.scale": "auto",
                 "training.precision": given.precision}  # fmt: skip
     augment = [AUGMENT[0], {"name": "random-crop", "size": given.side, "padding": given.side // 8}]
     run = preceptor.train(
         data=train,
-        val=0.15,
+        val=0.0 if whole else 0.15,
         test=test,
         epochs=given.epochs,
         batch_size=32,
@@ -117,23 +121,32 @@ def once(
         out=False,
         **{**way, "settings": {**settings, **way.get("settings", {})}},
     )
-    best = run.history[run.best_epoch - 1, "val_accuracy"] if run.best_epoch else 0.0
-    return float(best), run.test().metrics["accuracy"]
+    if whole:
+        return run.test().metrics["accuracy"]
+    return float(run.history[run.best_epoch - 1, "val_accuracy"] if run.best_epoch else 0.0)
 
 
-def at_rate(
-    given: argparse.Namespace, name: str, way: dict[str, Any], parts: Any, rate: float
-) -> list[tuple[float, float]]:
-    """Return the accuracies on validation and on what is held out, a pair a seed."""
+def over_seeds(
+    given: argparse.Namespace, name: str, way: dict[str, Any], parts: Any, rate: float, *, whole: bool
+) -> list[float]:
+    """Return the accuracies, one a seed."""
     found = []
     for seed in range(given.seeds):
         started = time.perf_counter()
-        val, held_out = once(given, way, parts, seed, rate)
+        found.append(once(given, way, parts, seed, rate, whole=whole))
         spent = time.perf_counter() - started
-        line = f"{name:<8} rate {rate:g}  seed {seed}  val {val:.3f}  held out {held_out:.3f}  {spent:.0f} s"
-        print(line, flush=True)
-        found.append((val, held_out))
+        part = "held out" if whole else "val"
+        print(f"{name:<8} rate {rate:g}  seed {seed}  {part} {found[-1]:.3f}  {spent:.0f} s", flush=True)
     return found
+
+
+def best_rate(given: argparse.Namespace, name: str, way: dict[str, Any], parts: Any) -> float:
+    """Return the rate that validation finds best in the mean, or the one that was named."""
+    named = {way: float(rate) for way, _, rate in pairs(given.take)}
+    if name in named:
+        return named[name]
+    means = {r: statistics.fmean(over_seeds(given, name, way, parts, r, whole=False)) for r in given.rates}
+    return max(means, key=lambda rate: means[rate])
 
 
 def main() -> None:
@@ -153,10 +166,8 @@ def main() -> None:
     }
     results: dict[str, list[float]] = {}
     for name, way in ways.items():
-        tried = {rate: at_rate(given, name, way, parts, rate) for rate in given.rates}
-        best = max(tried, key=lambda rate: statistics.fmean(val for val, _ in tried[rate]))
-        results[name] = [held_out for _, held_out in tried[best]]
-        print(f"{name:<8} takes the rate {best:g}", flush=True)
+        rate = best_rate(given, name, way, parts)
+        results[name] = over_seeds(given, name, way, parts, rate, whole=True)
     summary = {name: compared(values, results["scratch"]) for name, values in results.items()}
     print(f"\n{given.model}, {given.side}×{given.side}, {given.seeds} seeds")
     for name, one in summary.items():
