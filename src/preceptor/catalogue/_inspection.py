@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.catalogue._labels import name_points
 from preceptor.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Picture:
             axes.set_xscale("log")
         if "y" in self.log:
             axes.set_yscale("log")
+        if "names" in self.series:
+            name_points(axes, self.series["names"], array(self.series["x"]), array(self.series["y"]))
         for meaning, position in self.marks.items():
             axes.axvline(position, color="0.5", linestyle="--", linewidth=1, label=meaning)
         if len(axes.get_legend_handles_labels()[1]) > 1 or self.marks:
@@ -106,8 +109,6 @@ def _points(picture: Picture, axes: Axes, colours: Sequence[str]) -> None:
         own = groups == label
         name = "" if labels is None else str(label)
         axes.scatter(x[own], y[own], s=8, color=colours[i % len(colours)], label=name)
-    for name, across, up in zip(picture.series.get("names", ()), x, y, strict=False):
-        axes.annotate(name, (across, up), (3, 2), textcoords="offset points", fontsize="xx-small")
 
 
 def _image(picture: Picture, axes: Axes, colours: Sequence[str]) -> None:
