@@ -87,7 +87,7 @@ class ClosedForm(torch.optim.Optimizer):
         super().__init__(params, {"solver": chosen, "lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]  # never without a closure
         """Go to the minimum; return the loss from before.
 
         Raises:

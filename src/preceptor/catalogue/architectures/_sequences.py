@@ -47,7 +47,7 @@ def with_options_of_parents(cls: _C) -> _C:
         if not passes_on:
             break
     order = sorted(found.values(), key=lambda p: p.kind)
-    cls.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
+    cls.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]  # what inspect looks for
     return cls
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.catalogue._registry import registered
 from preceptor.catalogue.architectures._common import check_sizes
-from preceptor.catalogue.architectures.recurrent import LSTM
+from preceptor.catalogue.architectures.recurrent import bidirectional_steps
 from preceptor.catalogue.tagging import pairwise
 
 __all__ = ["RecurrentCRF"]
@@ -48,12 +47,7 @@ class RecurrentCRF(nn.Module):
         super().__init__()
         check_sizes("bilstm-crf", inputs, outputs)
         self.words = vocabulary is not None
-        options: dict[str, Any] = {}
-        if self.words:
-            options = {"vocabulary": vocabulary, "padding": 0, "embedding": embedding or hidden}
-        self.steps = LSTM(
-            inputs, outputs, hidden, layers, bidirectional=True, per_step=True, dropout=dropout, **options
-        )
+        self.steps = bidirectional_steps(inputs, outputs, vocabulary, embedding, hidden, layers, dropout)
         self.begin = nn.Parameter(torch.zeros(outputs))
         self.follows = nn.Parameter(torch.zeros(outputs, outputs))
         self.sizes: tuple[int, ...] = (hidden, outputs)

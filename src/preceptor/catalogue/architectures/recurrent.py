@@ -17,7 +17,7 @@ from preceptor.catalogue.layers.recurrent import LAYERS
 from preceptor.catalogue.layers.sequences import VariationalDropout
 from preceptor.errors import ConfigError
 
-__all__ = ["GRU", "IRNN", "LSTM", "MRNN", "RNN", "Recurrent", "StaticRNN"]
+__all__ = ["GRU", "IRNN", "LSTM", "MRNN", "RNN", "Recurrent", "StaticRNN", "bidirectional_steps"]
 
 _SHAPES = (
     "(N, T, D), series (N, T), images by rows, or with vocabulary=K integers (N, T) → (N, outputs), or "
@@ -322,3 +322,19 @@ class LSTM(Recurrent):
         **options: Any,
     ) -> None:
         super().__init__(inputs, outputs, hidden, layers, _cell={"forget_bias": forget_bias}, **options)
+
+
+def bidirectional_steps(
+    inputs: Sequence[int],
+    outputs: int,
+    vocabulary: int | None,
+    embedding: int | None,
+    hidden: int,
+    layers: int,
+    dropout: float,
+) -> nn.Module:
+    """Return an LSTM that reads both ways, with outputs at each step, of words or of rows of numbers."""
+    words: dict[str, Any] = {}
+    if vocabulary is not None:
+        words = {"vocabulary": vocabulary, "padding": 0, "embedding": embedding or hidden}
+    return LSTM(inputs, outputs, hidden, layers, bidirectional=True, per_step=True, dropout=dropout, **words)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
 from preceptor.catalogue._registry import registered
 from preceptor.catalogue.architectures._common import check_sizes
-from preceptor.catalogue.architectures.recurrent import LSTM
+from preceptor.catalogue.architectures.recurrent import bidirectional_steps
 from preceptor.catalogue.parsing import closed
 
 __all__ = ["SpanParser"]
@@ -47,12 +46,7 @@ class SpanParser(nn.Module):
         super().__init__()
         check_sizes("span-parser", inputs, outputs)
         self.words = vocabulary is not None
-        options: dict[str, Any] = {}
-        if self.words:
-            options = {"vocabulary": vocabulary, "padding": 0, "embedding": embedding or hidden}
-        self.steps = LSTM(
-            inputs, 2 * hidden, hidden, layers, bidirectional=True, per_step=True, dropout=dropout, **options
-        )
+        self.steps = bidirectional_steps(inputs, 2 * hidden, vocabulary, embedding, hidden, layers, dropout)
         self.labels = nn.Linear(hidden, outputs - 1)
         self.sizes: tuple[int, ...] = (hidden, outputs)
 

@@ -179,7 +179,7 @@ def _weights_dropped(recurrence: nn.Module, p: float) -> Iterator[None]:
     ]
     try:
         for module, name, weight in whole:
-            module._parameters[name] = functional.dropout(weight, p)  # type: ignore[assignment]
+            module._parameters[name] = functional.dropout(weight, p)  # type: ignore[assignment]  # not a leaf, for a while
         _flatten(recurrence)
         yield
     finally:

@@ -54,7 +54,8 @@ class TemporalBlock(nn.Module):
         """Convolve twice and add what went past."""
         y = self.drop(self.activation(self.first(x)))
         y = self.drop(self.activation(self.second(y)))
-        return self.activation(self.shortcut(x) + y)  # type: ignore[no-any-return]
+        made: Tensor = self.activation(self.shortcut(x) + y)
+        return made
 
     def carry(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Go on behind the steps that the state remembers; return the outputs and the state that follows."""

@@ -105,7 +105,7 @@ class DecoderBlock(EncoderBlock):
         self.reading = MultiHeadAttention(width, heads, dropout=dropout, bias=bias)
         self.reading_norm = nn.LayerNorm(width, bias=bias)
 
-    def forward(  # type: ignore[override]
+    def forward(  # type: ignore[override]  # it reads a memory too
         self,
         x: Tensor,
         memory: Tensor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from preceptor.report._table import Table
 from preceptor.report.summary import Summary
 from preceptor.run._evaluation import Evaluation
 from preceptor.run.apart.refusal import Apart
+from preceptor.tasks import mean_interval as student
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
@@ -72,13 +74,11 @@ def mean_interval(values: Any) -> tuple[float, float, float]:
         >>> [round(v, 3) for v in mean_interval([1.0, 2.0, 3.0])]
         [2.0, -0.484, 4.484]
     """
-    from scipy.stats import t
-
-    x = np.asarray(values, dtype=np.float64)
-    if len(x) < 2:
-        return float(x.mean()), float("nan"), float("nan")
-    half = float(t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return float(x.mean()), float(x.mean()) - half, float(x.mean()) + half
+    each = [float(value) for value in values]
+    mean = statistics.fmean(each)
+    if len(each) < 2:
+        return mean, float("nan"), float("nan")
+    return mean, *student(each)
 
 
 @dataclass
