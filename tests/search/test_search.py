@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -115,15 +114,14 @@ def _search_in(folder: str) -> None:
 @pytest.mark.slow
 def test_kill_9_costs_the_running_trial_no_more_than_its_last_checkpoint(tmp_path: Path) -> None:
     _search_in(str(tmp_path / "whole"))
-    process = multiprocessing.get_context("spawn").Process(
-        target=_search_in, args=(str(tmp_path / "killed"),)
-    )
-    process.start()
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['_search_in'](sys.argv[2])"
+    process = subprocess.Popen([sys.executable, "-c", code, __file__, str(tmp_path / "killed")])
     journal = tmp_path / "killed" / "journal.jsonl"
     while not journal.exists() or journal.read_text().count('"begun"') < 2:
+        assert process.poll() is None
         time.sleep(0.02)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
+    process.kill()
+    process.wait()
     before = Search(tmp_path / "killed").trials
     assert len(before) < 4
     _search_in(str(tmp_path / "killed"))
