@@ -147,6 +147,7 @@ def _choices(annotation: Any) -> list[str]:
 WRITE = "python -m preceptor.catalogue.pages docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", pages.pages())
 def test_the_catalogue_is_that_of_the_code(place: str) -> None:
     assert (DOCS / place).is_file(), WRITE

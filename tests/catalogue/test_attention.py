@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.catalogue import get
-from preceptor.catalogue.layers.attention import causal_mask, padding_mask
+from preceptor.catalogue.layers.attention import _scaled, causal_mask, padding_mask
 from preceptor.errors import ConfigError, ModelError
 
 F64 = torch.float64
@@ -65,6 +65,23 @@ def _like_torch(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
         theirs.in_proj_bias.copy_(mine.input.bias)
         theirs.out_proj.weight.copy_(mine.output.weight)
         theirs.out_proj.bias.copy_(mine.output.bias)
+
+
+@pytest.mark.parametrize("masked", ["causal", "padded", "none"])
+@pytest.mark.parametrize("steps", [40, 257])
+def test_bfloat16_on_a_cpu_gives_what_the_fused_kernel_gives(masked: str, steps: int) -> None:
+    torch.manual_seed(0)
+    exact = [torch.randn(2, 2, steps, 16, requires_grad=True) for _ in range(3)]
+    rounded = [part.detach().bfloat16().requires_grad_() for part in exact]
+    mask = padding_mask(torch.tensor([steps, 7]), steps)[:, None] if masked == "padded" else None
+    causal = masked == "causal"
+    expected = functional.scaled_dot_product_attention(*exact, attn_mask=mask, is_causal=causal)
+    received = _scaled(*rounded, mask, 0.0, causal)
+    assert received.dtype == torch.bfloat16
+    torch.testing.assert_close(received.float(), expected, atol=0.03, rtol=0.02)
+    slopes = torch.autograd.grad(received.float().square().sum(), rounded)
+    for slope, true in zip(slopes, torch.autograd.grad(expected.square().sum(), exact), strict=True):
+        assert (slope - true).norm() < 0.02 * true.norm()
 
 
 class TestMultiHead:

@@ -78,6 +78,7 @@ def test_targets_far_from_zero_are_met_as_well():
     np.testing.assert_allclose(layer.bias.detach().numpy(), exact.intercept_, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_folder(tmp_path):
     settings = {"optimizer": "closed-form", "out": tmp_path / "run"}
     preceptor.train("linear", "diabetes", epochs=1, **settings)
@@ -125,6 +126,7 @@ def test_a_training_by_name_reaches_the_exact_r2(options: dict[str, str]):
     assert run.history[-1, "train_r2"] == pytest.approx(LinearRegression().fit(x, y).score(x, y), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["closed-form", "newton", "gauss-newton", "bfgs"])
 def test_few_steps_to_the_minimum_are_no_sign_of_trouble(optimizer: str):
     run = preceptor.train("linear", "diabetes", optimizer=optimizer, epochs=4, test=0, out=False)

@@ -100,6 +100,7 @@ class TestAmbiguity:
             get("ambiguity-decomposition", predictions, y[:2])
 
 
+@pytest.mark.slow
 def test_the_gain_follows_the_correlation_of_errors() -> None:
     generator = torch.Generator().manual_seed(0)
     common, own = torch.randn(1, 200_000, generator=generator), torch.randn(10, 200_000, generator=generator)

@@ -17,6 +17,7 @@ def parameters(name: str, shape: tuple[int, ...], outputs: int, **options: objec
         return sum(p.numel() for p in get(name, shape, outputs, **options).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -30,6 +31,7 @@ def test_networks_for_photographs_have_the_published_size(name: str, expected: i
     assert parameters(name, (3, 224, 224), 1000) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
@@ -59,6 +61,7 @@ def test_every_layer_sees_all_earlier_maps_of_its_stage():
     assert net.sizes == (16, 22, 28, 34, 10)
 
 
+@pytest.mark.slow
 def test_depth_counts_the_layers_with_weights():
     for name in ("densenet-40", "densenet-bc-100"):
         net = get(name, *SMALL, depth=22, growth_rate=2)

@@ -67,6 +67,7 @@ def test_made_lets_no_number_see_itself_or_a_later_one():
     assert (jacobian.tril(-1).abs().sum(1)[1:] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian-mixture", "masked-autoregressive"])
 def test_samples_have_the_moments_of_the_density(name: str):
     torch.manual_seed(1)

@@ -111,6 +111,7 @@ def test_a_chain_of_many_gates_needs_no_recursion():
 # First order
 
 
+@pytest.mark.slow
 def test_the_chain_rule_is_a_product_with_the_transposed_jacobian():
     W, x, v = draw(4, 3), draw(3, seed=1), draw(4, seed=2)  # m = 3 inputs, n = 4 outputs
 

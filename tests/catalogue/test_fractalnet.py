@@ -96,6 +96,7 @@ def test_local_drop_path_keeps_at_least_one_input_of_every_join():
     assert len({tuple(names) for names in found}) > 10
 
 
+@pytest.mark.slow
 def test_local_drop_path_drops_its_share():
     found = runs(net(global_share=0.0, drop_path=0.3), 200)
     last = sum("1.0.0" in names for names in found) / 200  # its column meets the others at one join alone
@@ -105,6 +106,7 @@ def test_local_drop_path_drops_its_share():
     assert all(len(names) == 2 * 7 for names in none)
 
 
+@pytest.mark.slow
 def test_half_of_the_batches_are_global():
     found = runs(net(drop_path=0.0), 200)
     assert sum(len(names) < 14 for names in found) / 200 == pytest.approx(0.5, abs=0.1)

@@ -42,6 +42,7 @@ def test_an_entry_has_a_test_that_names_it(e: Entry):
     assert names & QUOTED, f"no test under tests/ names {e.name!r} or one of its aliases"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kinds())
 def test_a_kind_has_a_page_with_every_entry(kind: str):
     page = pages()[f"catalogue/{kind}.md"]

@@ -76,6 +76,7 @@ def test_what_has_fewer_cells_than_a_block_is_refused():
         get("hog", orientations=0)
 
 
+@pytest.mark.slow
 def test_the_pipeline_learns_and_only_its_last_layer_does():
     model = get("hand-designed-features", (1, 8, 8), 10)
     assert [tuple(p.shape) for p in model.parameters()] == [(10, 9 * 36), (10,)]

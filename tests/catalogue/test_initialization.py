@@ -25,6 +25,7 @@ def signal(fill: str, unit: str, width: int = 500, depth: int = 10, **options) -
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fill", "activation", "deviations"),
     [

@@ -26,6 +26,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 # The record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "picture",
     [

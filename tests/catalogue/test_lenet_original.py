@@ -100,6 +100,7 @@ def test_it_starts_as_published_unless_init_is_given(model: nn.Sequential):
     assert all((m.weight == 0).all() for m in zero.modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_squares_from_stripes():
     torch.manual_seed(1)
     model = get("lenet-5-original", (1, 28, 28), 2)

@@ -69,6 +69,7 @@ def test_the_sigmoid_has_its_minus():
     assert ((1 / (1 + z.exp())).diff() < 0).all()  # without it the classes are swapped
 
 
+@pytest.mark.slow
 def test_logistic_regression_by_name_is_as_good_as_scikit_learn():
     x, y = load_breast_cancer(return_X_y=True)
     x = StandardScaler().fit_transform(x)
@@ -93,6 +94,7 @@ def test_the_gradient_of_softmax_regression_is_output_minus_target():
     torch.testing.assert_close(slope, z.softmax(1) - nn.functional.one_hot(y, 3))
 
 
+@pytest.mark.slow
 def test_a_support_vector_machine_decides_as_scikit_learn_does():
     x, y = _blobs()
     signs = 2.0 * y - 1
@@ -113,6 +115,7 @@ def test_a_support_vector_machine_decides_as_scikit_learn_does():
     assert same.mean() >= 0.99
 
 
+@pytest.mark.slow
 def test_a_support_vector_machine_trains_by_name():
     run = preceptor.train(
         "linear-svm", "iris", loss="hinge", lr=0.02, weight_decay=1e-3, epochs=60, val=0, out=False

@@ -114,6 +114,7 @@ def test_regression_metric_equals_scikit_learn(name: str, shape: tuple[int, ...]
     assert _stream(name, output, target) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), rows=st.integers(1, 30), classes=st.integers(6, 8), k=st.integers(2, 7))
 def test_equal_scores_rank_as_in_scikit_learn(data: st.DataObject, rows: int, classes: int, k: int):
@@ -150,6 +151,7 @@ def test_confusion_matrix_equals_scikit_learn():
     assert np.array_equal(metric.compute_matrix().numpy(), confusion_matrix(target, output.argmax(1)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     values=st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=40),
@@ -163,6 +165,7 @@ def test_a_stream_gives_what_one_pass_gives(values: list[tuple[float, float]], c
         assert streamed == pytest.approx(once, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 100, 5000])
 def test_r2_keeps_its_digits_for_targets_far_from_zero(batch: int):
     generator = np.random.default_rng(3)

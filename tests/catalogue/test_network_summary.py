@@ -127,6 +127,7 @@ class TestAgainstReferences:
         make, shape = NETS[name]
         assert summary(make(), shape).field == support(make(), shape)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "up",
         [

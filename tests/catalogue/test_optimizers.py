@@ -66,6 +66,7 @@ def test_the_mean_step_of_online_sgd_is_the_step_of_gradient_descent():
     assert each.std(0).min() > 0.1
 
 
+@pytest.mark.slow
 def test_the_variance_of_a_mini_batch_gradient_falls_as_one_over_its_size():
     generator = torch.Generator().manual_seed(1)
     sizes = [1, 2, 4, 8, 16, 32]
@@ -77,6 +78,7 @@ def test_the_variance_of_a_mini_batch_gradient_falls_as_one_over_its_size():
     assert slope == pytest.approx(-1, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "factor"), [(0.9, 10), (0.99, 100)])
 def test_momentum_under_a_constant_gradient_reaches_its_terminal_step(beta: float, factor: float):
     path = descend("momentum", lambda w: 2.0, 3000, lr=0.01, momentum=beta)
@@ -117,6 +119,7 @@ def test_nesterov_walks_along_the_look_ahead_points_of_its_definition():
         torch.testing.assert_close(w.detach(), theta + beta * v, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_adagrad_under_a_constant_gradient_slows_with_the_root_of_time():
     path = descend("adagrad", lambda w: 4.0, 10_000, start=0.0, lr=1.0)
     assert path[100] - path[99] == pytest.approx(-0.1, rel=1e-6)

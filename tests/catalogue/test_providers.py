@@ -119,6 +119,7 @@ def test_auxiliary_outputs_are_left_out() -> None:
     assert CALLS[-1][1]["aux_logits"] is False
 
 
+@pytest.mark.slow
 def test_a_training_by_such_a_name_is_written_and_read(tmp_path: Any) -> None:
     x = np.random.default_rng(0).integers(0, 255, (40, 3, 8, 8), dtype=np.uint8)
     data = (x, np.arange(40) % 3)
@@ -136,6 +137,7 @@ def test_a_training_by_such_a_name_is_written_and_read(tmp_path: Any) -> None:
     assert torch.equal(tuned.model.features[0].weight, run.model.features[0].weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:resnet18", "hf:google/vit"])
 @pytest.mark.parametrize("full", [255, 1])
 def test_inputs_are_scaled_as_the_weights_know_them(name: str, full: int, tmp_path: Any) -> None:

@@ -170,6 +170,7 @@ class TestAdaptive:
         assert torch.equal(idle, torch.ones(2))
         assert idle not in optimizer.state
 
+    @pytest.mark.slow
     def test_amsgrad_never_raises_its_rate(self) -> None:
         def steps(name: str) -> np.ndarray:
             gradients = iter([100.0] + [1.0] * 2999)
@@ -180,6 +181,7 @@ class TestAdaptive:
 
 
 class TestIterateAveraging:
+    @pytest.mark.slow
     def test_the_mean_is_far_better_than_the_last_iterate_where_gradients_are_noisy(self) -> None:
         generator = torch.Generator().manual_seed(0)
         layer = torch.nn.Linear(50, 1, bias=False, dtype=torch.float64)

@@ -91,6 +91,7 @@ class TestL1:
         torch.optim.SGD(layer.parameters(), lr=0.1).step()
         torch.testing.assert_close(layer.weight.detach(), torch.tensor([[-0.95, 1.95]], dtype=torch.float64))
 
+    @pytest.mark.slow
     def test_proximal_steps_reach_the_lasso_with_its_zeros(self):
         rng = np.random.default_rng(0)
         x = rng.standard_normal((100, 50))
@@ -147,6 +148,7 @@ class TestConstraints:
         apart(x).square().sum().backward()
         torch.testing.assert_close(model[0].weight.grad, apart[0].weight.grad + apart[2].weight.grad)
 
+    @pytest.mark.slow
     def test_tied_parameters_meet_as_the_strength_grows(self):
         distances = []
         for strength in (0.0, 0.1, 1.0, 10.0):
@@ -243,6 +245,7 @@ class TestDropConnect:
         with pytest.raises(ModelError, match="no hidden layer"):
             get("dropconnect").attach(nn.Linear(2, 2))
 
+    @pytest.mark.slow
     def test_gaussian_moments_come_nearer_to_the_mean_of_all_masks(self):
         torch.manual_seed(0)
         mean, moments = (

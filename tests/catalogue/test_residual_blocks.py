@@ -85,6 +85,7 @@ class TestStochasticDepth:
         assert [block.survival for block in model] == depth.survivals
         assert get("stochastic-depth", last=0.7, rule="uniform").attach(model).survivals == [0.7] * 5
 
+    @pytest.mark.slow
     def test_the_expected_depth_is_the_sum_of_survivals(self):
         model = self.model().train()
         survivals = get("stochastic-depth").attach(model).survivals
@@ -105,6 +106,7 @@ class TestStochasticDepth:
             h = h + survival * block.branch(h)
         torch.testing.assert_close(model(x), h)
 
+    @pytest.mark.slow
     def test_the_mean_in_training_is_the_test_output_of_one_block(self):
         block = get("residual-connection", nn.Linear(4, 4), survival=0.3)
         x = torch.randn(2, 4)

@@ -22,6 +22,7 @@ def parameters(name: str, shape: tuple[int, ...], outputs: int, **options: objec
         return sum(p.numel() for p in get(name, shape, outputs, **options).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -41,6 +42,7 @@ def test_networks_for_photographs_have_the_published_size(name: str, expected: i
     assert parameters(name, *PHOTOGRAPHS) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -62,6 +64,7 @@ def test_networks_for_small_images_have_the_published_size(name: str, expected: 
     assert parameters(name, *SMALL) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "first"), [("preact-resnet-101", 44_549_160), ("preact-resnet-152", 60_192_808)]
 )
@@ -72,6 +75,7 @@ def test_pre_activation_costs_the_same_number_less_at_any_depth(name: str, first
     assert parameters("preact-resnet-18", *PHOTOGRAPHS) == 11_689_512 - 128 - 2 * 896 - 2 * 448 + 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["resnet-18", "resnet-50", "resnext-50-32x4d", "wide-resnet-50-2", "preact-resnet-50", "densenet-121"],
@@ -241,6 +245,7 @@ class TestStochasticDepth:
         assert survivals == pytest.approx([1 - n / 54 * 0.5 for n in range(1, 55)])
         assert sum(survivals) == pytest.approx((3 * 54 - 1) / 4)
 
+    @pytest.mark.slow
     def test_blocks_are_left_out_in_training_alone(self):
         torch.manual_seed(0)
         net = get("stochastic-depth-resnet", (3, 4, 4), 10, depth=38, width=0.25)

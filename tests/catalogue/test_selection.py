@@ -29,6 +29,7 @@ def test_greedy_takes_the_first_of_equal_ones():
     assert greedy(torch.tensor([1.0, 3.0, 3.0])).exp().tolist() == [0, 1, 0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(row=rows, k=st.integers(1, 14))
 def test_top_k_keeps_the_k_largest_in_proportion(row: list[float], k: int):
@@ -39,6 +40,7 @@ def test_top_k_keeps_the_k_largest_in_proportion(row: list[float], k: int):
     torch.testing.assert_close(kept, torch.where(inside, p, 0.0) / p[inside].sum(), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(row=rows, p=st.floats(0.0, 1.0))
 def test_nucleus_is_the_smallest_set_with_that_share(row: list[float], p: float):

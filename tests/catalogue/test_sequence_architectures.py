@@ -332,6 +332,7 @@ class TestNetworks:
             net("lstm", (1, 2, 3, 4), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru", "lstm", "transformer", "tcn"])
 def test_a_network_learns_to_tell_the_first_symbol(name: str):
     model = get(name, (8,), 4, vocabulary=4, hidden=16, kind="architecture", pooling="last")

@@ -300,6 +300,7 @@ def test_moments_and_facts():
 # One loss or several
 
 
+@pytest.mark.slow
 def test_the_same_modules_are_trained_both_ways():
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(64, 4, generator=draw)

@@ -116,6 +116,7 @@ def test_a_step_of_glove_is_adagrad_on_the_gradient_of_its_cost():
         torch.testing.assert_close(now, expected, atol=2e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_glove_recovers_planted_factors():
     rng = np.random.default_rng(0)
     R, b = rng.normal(size=(30, 3)) * 0.7, rng.normal(size=30)

@@ -14,6 +14,7 @@ from .conftest import Cli
 FAST = ("iris", "--set", "optimizer.name=sgd", "--lr", 100, "--epochs", 20)
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_too_high_is_repaired(cli: Cli) -> None:
     done = cli("train", *FAST, "--attend")
     assert done.code == 0, done.out + done.err

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from .conftest import Cli
 
 
+@pytest.mark.slow
 def test_a_clean_set(cli: Cli) -> None:
     done = cli("audit", "wine", "--fail-on", "warning")
     assert (done.code, done.err) == (0, "")

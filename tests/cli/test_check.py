@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from .conftest import Cli
 
 
+@pytest.mark.slow
 def test_some_checks_are_printed_and_written(cli: Cli, nets: str) -> None:
     done = cli(
         "check", "iris", "--model", nets, "--only", "shapes", "--only", "seeds", "--json", "found.json"

@@ -55,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
 # preceptor run, with findings that the stand-in for the diagnosis makes up
 
 
+@pytest.mark.slow
 def test_findings_follow_the_programs_own_output(folder: Path) -> None:
     done = start(folder, LAUNCHER, "run", "ok.py", "critical", "warning", "info")
     assert (done.returncode, done.stdout) == (0, "done\n")

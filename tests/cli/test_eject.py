@@ -126,6 +126,7 @@ def test_the_same_weights(ejected: Path, name: str) -> None:
         assert (value - other).abs().max() == 0.0, key
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_script(cli: Cli) -> None:
     cli("train", "iris", "--epochs", 1)
     done = cli("eject", "runs/iris-1")

@@ -26,6 +26,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_text_becomes_vectors_and_neighbours(cli: Cli, corpus: Path, tmp_path: Path):
     done = cli(
         "train", corpus, "--task", "embedding", "--model", "glove", *SMALL, "--set", "model.min_count=6"

@@ -24,6 +24,7 @@ def run(cli: Cli, tmp_path: Path) -> Path:
     return tmp_path / "runs" / "letters-1"
 
 
+@pytest.mark.slow
 def test_it_writes_as_asked(cli: Cli, run: Path):
     asked = ("--prompt", "abc\\n", "--length", 20, "--temperature", 0.8, "--top-k", 40, "--top-p", 0.9)
     first, second = (cli("generate", run, *asked, "--seed", 1) for _ in range(2))

@@ -30,6 +30,7 @@ def train(cli: Cli, *more: str):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shapes")
 def test_a_folder_of_images_from_training_to_pictures(cli: Cli, tmp_path: Path) -> None:
     found = train(cli, "--augment", "standard")

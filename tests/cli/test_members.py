@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from .conftest import Cli
 
 QUICK = ("--epochs", "4", "--set", "model.hidden=[8]", "--set", "training.watch=false", "--lr", "0.05")
 
 
+@pytest.mark.slow
 def test_members_are_trained_combined_measured_and_used(cli: Cli, tmp_path: Path) -> None:
     done = cli(
         "train", "iris", "--members", "2", "--bag", "--vary", "optimizer=adam|sgd", *QUICK, "--out", "e"

@@ -18,6 +18,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.slow
 def test_classes_as_they_were_called(cli: Cli, flowers: Path, tmp_path: Path) -> None:
     cli("train", flowers, "--target", "kind", "--epochs", 3, "--out", "run")
     (tmp_path / "new.csv").write_text("extra,colour,weight,size\n7,red,5,1.5\n8,,60,\n9,green,,9\n")

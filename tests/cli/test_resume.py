@@ -202,6 +202,7 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path, whole: Path) -> None:
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_more_epochs_are_given_by_a_resume(cli: Cli, tmp_path: Path) -> None:
     cli("train", "iris", "--epochs", 5, "--out", "whole")
     cli("train", "iris", "--epochs", 2, "--out", "run")

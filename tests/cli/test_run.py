@@ -87,6 +87,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_everything_after_the_name_is_the_programs(folder: Path) -> None:
     own = ["--json", "x", "--level", "--help", "-m", "--", "-h"]
     done = start(folder, LAUNCHER, "run", "--level", "full", "ok.py", *own)

@@ -38,6 +38,7 @@ def run(*arguments: object) -> str:
     return shown.output
 
 
+@pytest.mark.slow
 def test_the_report_shows_overlays_and_scores_of_each_class(folder: Path):
     page = (folder / "run" / "report.html").read_text(encoding="utf-8")
     assert "Measures of each class" in page

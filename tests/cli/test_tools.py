@@ -14,6 +14,7 @@ __all__ = ["folder"]  # a fixture
 CURVES = [f"{e},{2 * 0.8**e},{2 * 0.8**e + 0.1 + 0.02 * max(0, e - 10)}" for e in range(40)]
 
 
+@pytest.mark.slow
 def test_quiet_and_export(cli: Cli) -> None:
     done = cli("train", "iris", "--epochs", 2, "-q", "--set", "training.watch=false")
     assert done.code == 0, done.err

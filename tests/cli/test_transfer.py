@@ -33,6 +33,7 @@ def trained(cli: Cli) -> str:
     return "few"
 
 
+@pytest.mark.slow
 def test_from_freeze_unfreeze(cli: Cli, trained: str) -> None:
     done = cli(
         "train", "others", "--from", trained, "--freeze", "all-but-head", "--unfreeze", "3=all",

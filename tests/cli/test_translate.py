@@ -20,6 +20,7 @@ def sides(tmp_path: Path) -> None:
         (tmp_path / f"train.{side}").write_text("".join(f"{text}\n" for text in texts))
 
 
+@pytest.mark.slow
 def test_from_two_files_to_translations(cli: Cli, sides: None, tmp_path: Path):
     done = cli("train", "train.en", "--target", "train.eo", "--task", "translation", *SMALL)
     assert done.code == 0, done.err

@@ -236,6 +236,7 @@ def test_a_sound_program_is_silent_after_two_steps() -> None:
     assert Program(steps=1).run() == []
 
 
+@pytest.mark.slow
 def test_what_takes_longer() -> None:
     # Optimizers are built again in searches and on clients, too; ten on one line for one model are a habit.
     assert "optimizer-state-lost" not in Program(step=built_each_time, steps=8).run()

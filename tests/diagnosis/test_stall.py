@@ -60,11 +60,13 @@ def _first(case: Case) -> str:
     return found[0].kind
 
 
+@pytest.mark.slow
 def test_no_gradient() -> None:
     model = nn.Sequential(_net(), nn.Softmax(1))
     assert _first(_case(model, loss=lambda p, y: functional.mse_loss(p, y))) == "missing gradient"
 
 
+@pytest.mark.slow
 def test_dead_units() -> None:
     model = _net(nn.ReLU)
     with torch.no_grad():
@@ -75,6 +77,7 @@ def test_dead_units() -> None:
     assert "100%" in found.evidence[0]
 
 
+@pytest.mark.slow
 def test_saturated_units() -> None:
     model = _net()
     with torch.no_grad():
@@ -85,6 +88,7 @@ def test_saturated_units() -> None:
     assert "saturated units" in {one.kind for one in found}
 
 
+@pytest.mark.slow
 def test_symmetry() -> None:
     model = _net()
     for layer in (model[0], model[2]):
@@ -93,11 +97,13 @@ def test_symmetry() -> None:
     assert "symmetry" in {one.kind for one in stall(_case(model, batch=256))}
 
 
+@pytest.mark.slow
 def test_a_schedule_that_has_run_down() -> None:
     case = _case(_net(), schedule=lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.5))
     assert _first(case) == "rate near zero"
 
 
+@pytest.mark.slow
 def test_a_plateau() -> None:
     model = _net()
     found = stall(_case(model, rate=1e-4, batch=256))
@@ -120,6 +126,7 @@ def test_a_saddle_that_is_being_left() -> None:
     assert _first(Case(watch.observed)) == "saddle"
 
 
+@pytest.mark.slow
 def test_a_noise_floor() -> None:
     def loss(output: Tensor, target: Tensor) -> Tensor:
         return functional.mse_loss(output, torch.randn_like(target))
@@ -128,6 +135,7 @@ def test_a_noise_floor() -> None:
     assert "noise floor" in found
 
 
+@pytest.mark.slow
 def test_what_learns_does_not_stall() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 1))
@@ -148,6 +156,7 @@ def test_flat_stretches(seed: int) -> None:
     assert 80 <= int(late.steps[0]) <= 300
 
 
+@pytest.mark.slow
 def test_it_can_be_written_as_json() -> None:
     (one, *_) = stall(_case(_net(), rate=1e-4, batch=256))
     assert one.to_plain()["meaning"] == STALLS[one.kind]

@@ -265,6 +265,7 @@ def test_verdicts_that_flip_are_named() -> None:
     assert flipped({}, [plain]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lines", "points", "bars"])
 def test_figures_are_the_same_to_the_byte(kind: Any, tmp_path: Path) -> None:
     rows = [[1.0, 0.1, 0.01], [2.0, 0.2, 0.02]]
@@ -289,6 +290,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_pages_are_short_and_their_links_lead_somewhere(folder: Path) -> None:
     written = sorted(folder.glob("*.md"))
     assert {page.name for page in written} >= {"index.md", "likelihood.md", "saturated-output.md"}
@@ -304,13 +306,13 @@ def test_a_lab_has_a_page_once_it_has_been_run(folder: Path) -> None:
 
 
 def test_a_page_shows_all_there_is(folder: Path) -> None:
-    one = made(instead_of="the contrary", published="3", source="Gauss, 1809")
+    one = made(instead_of="the contrary", reference="3", source="Gauss, 1809")
     kept = perform(one).to_plain()
     kept |= {"table": [{"a|b": 1.23456, "c": "x\ny"}], "note": "So it is.", "figure": "A [b]."}
     page = lab_page(one, kept)
     for text in (
         "Often said: the contrary.",
-        "Published: 3.",
+        "Reference figure: 3.",
         "Source: Gauss, 1809.",
         "**Confirmed.**",
         "- ✓ error: error 0, at most 0",

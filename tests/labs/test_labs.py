@@ -20,6 +20,7 @@ def test_a_lab_says_what_it_is(one: Lab):
     assert not one.rule.endswith(".")
 
 
+@pytest.mark.slow
 @quick
 def test_a_quick_lab_decides_its_claims(one: Lab):
     result = perform(one, Setup(seed=0))

@@ -235,6 +235,7 @@ def test_wrapped_functions_look_like_the_originals(heard: Heard) -> None:
     assert inspect.signature(DataLoader.__init__).parameters["batch_size"].default == 1
 
 
+@pytest.mark.slow
 def test_script_and_compile_take_the_originals(heard: Heard) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -7,6 +7,7 @@ import math
 import weakref
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,6 +32,7 @@ def _train(spoil: Any, steps: int = 60) -> Any:
     return watch.record.facts.get("not_finite")
 
 
+@pytest.mark.slow
 def test_input_and_target_are_told_apart() -> None:
     def input_(x: Tensor, y: Tensor) -> None:
         x[2, 1] = math.nan
@@ -56,6 +58,7 @@ def test_what_another_model_made_is_left_out() -> None:
     assert record.facts["not_finite"] == {"step": 3}
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_alive() -> None:
     given, record = Given(), Record()
     x, y = torch.full((2, 2), math.nan), torch.zeros(2)

@@ -107,6 +107,7 @@ def _interrupted(net, x) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluate", [_without_gradient, _inferring, _within_another_mode, _interrupted])
 def test_nothing_of_a_program_changes(evaluate) -> None:
     plain = _program(evaluate)

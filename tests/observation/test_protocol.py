@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ def _note(protocol: Protocol, kind: str, subject: object = "", flags: int = 0) -
     return protocol.note(kind, subject, flags, sys._getframe())
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=6), max_size=30))
 def test_what_went_in_comes_out_in_order(steps: list[list[str]]) -> None:
     protocol = Protocol()
@@ -65,6 +67,7 @@ def test_events_carry_line_caller_and_flags() -> None:
     assert str(event).startswith("forward Thing eval mode (")
 
 
+@pytest.mark.slow
 def test_an_object_that_takes_the_place_of_a_dead_one_is_another() -> None:
     protocol = Protocol()
     labels = []

@@ -144,6 +144,7 @@ def test_a_signal_is_a_copy(record: Record) -> None:
     assert len(record.signal("loss")) == 6
 
 
+@pytest.mark.slow
 def test_millions_of_points_stay_within_the_memory() -> None:
     record = Record(memory=1 << 20)
     subjects = [f"layer{i}.weight" for i in range(100)]
@@ -193,6 +194,7 @@ def test_tables_are_bounded() -> None:
     assert set(record.tables) == {"batches", "losses", "notes", "offenders"}
 
 
+@pytest.mark.slow
 def test_adding_is_cheap() -> None:
     record = Record()
     best = math.inf

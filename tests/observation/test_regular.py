@@ -52,6 +52,7 @@ def told(watch: Watch) -> list[str]:
     return [str(event) for phrase in watch.protocol for _ in range(phrase.repeats) for event in phrase.events]
 
 
+@pytest.mark.slow
 def test_steps_losses_and_protocol_are_the_same_as_when_every_call_is_heard() -> None:
     watch, full = Dozing(), Watch("full")
     losses, heard = train(watch, 10), train(full, 10)

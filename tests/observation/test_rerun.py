@@ -112,6 +112,7 @@ def train(watch: Watch, steps: int) -> nn.Module:
     return model
 
 
+@pytest.mark.slow
 def test_steps_are_kept_only_where_asked_for() -> None:
     watch = Watch()
     train(watch, 5)

@@ -21,6 +21,7 @@ def test_overlap_is_exact_while_all_is_kept() -> None:
     assert samples.keys == ["train", "test"]
 
 
+@pytest.mark.slow
 def test_overlap_of_thinned_sets_is_an_unbiased_share() -> None:
     samples = Samples(cap=4096)
     samples.add("train", numbers(0, 2_000_000))

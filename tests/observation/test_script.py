@@ -98,6 +98,7 @@ def own(stderr: str) -> tuple[str, str]:
     return said, found + closing
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and fork are those of POSIX")
 @pytest.mark.parametrize("name", CASES)
 def test_as_under_python(name: str, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_what_is_no_number_leaves_nothing_behind() -> None:
     assert list(series) == [(0, 1.0), (1, 1.0)]
 
 
+@pytest.mark.slow
 def test_a_million_points_stay_within_the_cap() -> None:
     series = filled(range(1_000_000))
     assert len(series) <= 4096
@@ -111,6 +112,7 @@ def test_a_constant_stays_that_constant(value: float) -> None:
     assert set(series.values) == set(series.low) == set(series.high) == {value}
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1e6, 1e6), max_size=400), st.integers(16, 40))
 def test_merging_keeps_count_mean_and_extremes(values: list[float], cap: int) -> None:
     series = filled(values, cap=cap)

@@ -35,6 +35,7 @@ def test_the_table_cannot_be_changed() -> None:
         SIGNALS["loss"] = SIGNALS["lr"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_record_is_read_without_torch(tmp_path: Path) -> None:
     # The package's own __init__ offers the graph, which needs torch: it is left out here.
     home = str(Path(preceptor.observation.__file__).parent)

@@ -266,6 +266,7 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "what", "given"), PLANTED, ids=[f"{name}: {what}" for name, what, _ in PLANTED]
 )
@@ -278,6 +279,7 @@ def test_a_planted_bug_is_caught(name: str, what: str, given: dict[str, Any]) ->
     assert found.source
 
 
+@pytest.mark.slow
 def test_inputs_that_do_not_matter_are_caught() -> None:
     assert result("inputs-matter", "one-batch", model=Deaf()).status == "failed"
     assert result("inputs-matter", "one-batch").status == "passed"
@@ -352,6 +354,7 @@ SOUND: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_sound_programs_of_many_kinds_pass(kind: str) -> None:
     quick = tuple(name for name, check in CHECKS.items() if check.gate)
@@ -359,6 +362,7 @@ def test_sound_programs_of_many_kinds_pass(kind: str) -> None:
     assert [str(one) for one in results if one.status == "failed"] == []
 
 
+@pytest.mark.slow
 def test_nothing_is_touched() -> None:
     model = net()
     model[2].eval()

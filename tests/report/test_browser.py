@@ -140,6 +140,7 @@ def broken(page: Any, **options: Any) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_works_alone_and_for_all(browser, pages, name):
     page, noted = opened(browser, pages[name])

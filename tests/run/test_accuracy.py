@@ -23,6 +23,7 @@ def test_digits_with_a_linear_model() -> None:
     assert run.test().metrics["accuracy"] >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_diabetes_reaches_the_least_squares_solution(seed: int) -> None:
     run = preceptor.train("linear", "diabetes", optimizer="l-bfgs", seed=seed, out=False)

@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", MODELS)
 def test_models(points: Points, form: str) -> None:
     run = preceptor.train(MODELS[form](), (points.x, points.y), **LEARNS)

@@ -63,6 +63,7 @@ IN_MEMORY: dict[str, Callable[[Points], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", IN_MEMORY)
 @pytest.mark.parametrize("own_model", [False, True])
 def test_in_memory(points: Points, form: str, own_model: bool) -> None:

@@ -40,6 +40,7 @@ def true_log_density(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.logaddexp(*parts) - np.log(2)
 
 
+@pytest.mark.slow
 def test_labels_end_to_end_and_their_thresholds_return(labelled: tuple[Any, Any], tmp_path: Path):
     x, y = labelled
     run = preceptor.train("mlp", (x, y), epochs=25, lr=1e-2, out=tmp_path / "r", settings=QUIET)

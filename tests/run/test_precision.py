@@ -12,6 +12,7 @@ from preceptor.training import State
 from .conftest import Points, net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_learns(points: Points, precision: str) -> None:
     seen: set[torch.dtype] = set()

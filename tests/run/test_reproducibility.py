@@ -32,6 +32,7 @@ def state_of_generators() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mlp", noisy])
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_same_seed_gives_the_same_run(points: Points, model: Any, seed: int) -> None:

@@ -34,6 +34,7 @@ LABELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_come_back_as_they_were_called(points: Points, tmp_path: Path, kind: str) -> None:
     called, names = LABELS[kind]

@@ -74,6 +74,7 @@ def test_differences_are_taken_seed_by_seed() -> None:
     )
 
 
+@pytest.mark.slow
 def test_noise_is_taken_for_a_difference_as_rarely_as_promised() -> None:
     generator = np.random.default_rng(0)
     wrong = 0
@@ -124,6 +125,7 @@ def planted(formula: Any, trials: int = 60, seed: int = 0) -> list[Trial]:
     return tried([formula(point, generator) for point in points], points)
 
 
+@pytest.mark.slow
 def test_the_one_that_matters_is_found() -> None:
     found = importance(
         SPACE, planted(lambda p, g: abs(math.log10(p["optimizer.lr"]) + 3) + 0.05 * g.normal()), "min"
@@ -136,6 +138,7 @@ def test_the_one_that_matters_is_found() -> None:
     assert all(one.share < 0.1 for one in found.single[1:])
 
 
+@pytest.mark.slow
 def test_shares_are_those_of_a_known_function() -> None:
     """f = x₁ + x₂/2 on uniform x: variances 1 : 1/4, so 80 % and 20 %."""
 
@@ -150,6 +153,7 @@ def test_shares_are_those_of_a_known_function() -> None:
     assert shares["model.dropout"] == pytest.approx(0.2, abs=0.08)
 
 
+@pytest.mark.slow
 def test_what_only_two_explain_together_is_a_pair() -> None:
     def formula(point: dict[str, Any], generator: np.random.Generator) -> float:
         first, second, _ = SPACE.place(point)
@@ -162,6 +166,7 @@ def test_what_only_two_explain_together_is_a_pair() -> None:
     assert found.pairs[0].share > found.single[0].share
 
 
+@pytest.mark.slow
 def test_noise_has_no_importances() -> None:
     found = importance(SPACE, planted(lambda p, g: g.normal()), "min")
     assert found is not None
@@ -171,6 +176,7 @@ def test_noise_has_no_importances() -> None:
     assert importance(SPACE, planted(lambda p, g: 1.0), "min") is None
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_is_the_last_and_no_more() -> None:
     trials = planted(
         lambda p, g: None if p["optimizer.lr"] > 0.03 else abs(math.log10(p["optimizer.lr"]) + 4)
@@ -183,6 +189,7 @@ def test_a_diverged_trial_is_the_last_and_no_more() -> None:
 # Advice
 
 
+@pytest.mark.slow
 def test_borders() -> None:
     trials = planted(lambda p, g: -math.log10(p["optimizer.lr"]), trials=30)
     said = " ".join(advice(SPACE, trials, "min", importance(SPACE, trials, "min")))

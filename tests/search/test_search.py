@@ -33,6 +33,7 @@ def lines(search: Search) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_search_leaves_everything_behind(tmp_path: Path) -> None:
     search = small(tmp_path / "s", repeats=2, finalists=2)
     assert [trial.stage for trial in search.trials] == ["random"] * 3 + ["seeds"] * 4

@@ -168,6 +168,7 @@ def test_meters_measure_raw_outputs():
     assert meters["macro_f1"].compute() == pytest.approx((2 / 3 + 4 / 5) / 2)
 
 
+@pytest.mark.slow
 def test_the_interval_of_accuracy_is_wilson_s():
     output = torch.eye(10)[torch.arange(50) % 10]
     target = torch.where(torch.arange(50) < 47, torch.arange(50) % 10, (torch.arange(50) + 1) % 10)

@@ -17,6 +17,7 @@ from preceptor.tasks import bootstrap, wilson
 MAE, R2 = entry("mae", "metric").factory, entry("r2", "metric").factory
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(n=st.integers(1, 5000), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_wilson_equals_scipy(n: int, share: float, level: float):
@@ -48,6 +49,7 @@ def test_a_level_lies_between_zero_and_one(level: float):
         bootstrap(MAE, torch.zeros(2), torch.ones(2), level=level)
 
 
+@pytest.mark.slow
 def test_bootstrap_of_a_mean_is_near_the_normal_interval():
     torch.manual_seed(0)
     target = torch.randn(400).abs()

@@ -32,6 +32,7 @@ def test_a_task_is_made_for_its_kind_of_targets():
         make("multi-label", "numbers")
 
 
+@pytest.mark.slow
 def test_the_thresholds_of_labels_give_the_best_f1_that_any_give():
     rng = np.random.default_rng(0)
     y = torch.tensor(rng.random((60, 3)) < (0.1, 0.5, 0.8)).long()

@@ -132,6 +132,7 @@ def test_example_losses_average_to_the_loss(loss: str):
     torch.testing.assert_close(each.mean(), get(loss, kind="loss")(output, target))
 
 
+@pytest.mark.slow
 def test_the_interval_is_the_bootstrap_s_in_the_data_s_units():
     torch.manual_seed(3)
     target = torch.randn(80, 1)

@@ -84,6 +84,7 @@ def test_weight_must_be_a_number():
         AuxiliaryHead(nn.Identity(), -1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "side"), [("googlenet", 32), ("inception-v3", 75)])
 def test_networks_with_heads_train_by_name(name: str, side: int):
     x, y = torch.randn(8, 1, side, side), torch.arange(8) % 2

@@ -35,6 +35,7 @@ class Time:
         timer.end(8)
 
 
+@pytest.mark.slow
 @given(laps=LAPS, device=st.sampled_from(["cpu", "cuda"]))
 def test_shares_add_up_to_one(laps: list[tuple[str, float]], device: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

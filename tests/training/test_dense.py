@@ -113,6 +113,7 @@ def shapes(n: int = 20) -> tuple[np.ndarray, np.ndarray]:
 SMALL = {"model.name": "u-net", "model.base": 4, "model.depth": 2, "training.watch": False}
 
 
+@pytest.mark.slow
 def test_shapes_are_segmented():
     run = preceptor.train(data=shapes(40), epochs=8, lr=1e-2, out=False, settings={**SMALL, "data.crop": 12})
     found = run.test()
@@ -124,6 +125,7 @@ def test_shapes_are_segmented():
     assert run.predict(shapes()[0][:2, :15]).shape == (2, 15, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -147,6 +149,7 @@ def test_forms_of_segmentation_train_and_are_measured_on_whole_images(settings: 
     assert 0 <= run.evaluate("val").metrics["pixel_accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_a_training_on_windows_resumes_to_the_bit(tmp_path):
     x, y = shapes()
     np.savez(tmp_path / "s.npz", image=x, mask=y)
@@ -159,6 +162,7 @@ def test_a_training_on_windows_resumes_to_the_bit(tmp_path):
     assert rows == [{k: v for k, v in row.items() if k != "seconds"} for row in again.history]
 
 
+@pytest.mark.slow
 def test_noise_is_taken_away():
     x = load("digits").inputs[:500]
     run = preceptor.train("u-net", (x, np.arange(500) % 2), task="denoising", epochs=12, lr=1e-2, out=False,
@@ -168,6 +172,7 @@ def test_noise_is_taken_away():
     assert found.metrics["psnr"] > found.before + 10 * np.log10(2)  # half of the squared error
 
 
+@pytest.mark.slow
 def test_vectors_are_made_again_from_their_code():
     x = np.random.default_rng(0).normal(size=(200, 3)) @ np.ones((3, 8)) * [1, 2, 3, 4, 5, 6, 7, 8]
     run = preceptor.train(

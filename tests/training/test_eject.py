@@ -69,6 +69,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
 
 
 class TestBlocks:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", [e.name for e in catalogue.find(kind="optimizer") if "torch" in e.traits]
     )

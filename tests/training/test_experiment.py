@@ -15,6 +15,7 @@ from preceptor.training.experiment import parse_assignments
 VALUES = st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(max_size=12)
 
 
+@pytest.mark.slow
 @given(options=st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), VALUES, max_size=4))
 def test_toml_round_trip(options: dict[str, object]) -> None:
     options.pop("name", None)

@@ -102,6 +102,7 @@ class TestCreate:
         monkeypatch.setattr(Path, "glob", lambda *_: iter(()))  # as if both were not there yet
         assert RunFolder.create("iris", FILES, runs=tmp_path).path.name == "iris-3"
 
+    @pytest.mark.slow
     def test_processes_at_once_get_numbers_of_their_own(self, tmp_path: Path) -> None:
         context = multiprocessing.get_context("fork")
         workers = [context.Process(target=create_some, args=(tmp_path, 8)) for _ in range(3)]

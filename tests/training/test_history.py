@@ -31,6 +31,7 @@ def test_an_unknown_key_suggests_the_nearest() -> None:
         History(ROWS)[-1, "val_los"]
 
 
+@pytest.mark.slow
 @given(values=st.lists(st.floats() | st.none() | st.integers(), min_size=1, max_size=5))
 def test_csv_round_trip_is_exact(values: list[float | int | None]) -> None:
     history = History([{"epoch": i, "v": v} for i, v in enumerate(values)])

@@ -47,6 +47,7 @@ class Watching(preceptor.Callback):
         self.states.append(carried.state[0])
 
 
+@pytest.mark.slow
 def test_a_carried_pass_is_truncated_back_propagation_by_hand(file: Path):
     watching = Watching()
     run = train(
@@ -89,6 +90,7 @@ def preceptor_batches(run: preceptor.Run) -> Any:
     return ContinuousBatches(train.text, batch_size=train.batch_size, steps=train.steps, seed=3).epoch()
 
 
+@pytest.mark.slow
 def test_measuring_does_not_touch_the_state_and_knows_what_came_before(file: Path):
     run = train(file, epochs=1)
     whole = run.evaluate("val")
@@ -120,6 +122,7 @@ class StopAt(preceptor.Callback):
             state.stop = "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", "transformer", "tcn", "neural-language-model"])
 @pytest.mark.parametrize("stops", [(4,), (3, 23)])
 def test_a_resume_within_an_epoch_is_exact(file: Path, tmp_path: Path, model: str, stops: tuple[int, ...]):
@@ -137,6 +140,7 @@ def test_a_resume_within_an_epoch_is_exact(file: Path, tmp_path: Path, model: st
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_state_begins_anew_with_an_epoch(file: Path):
     seen: list[Any] = []
 
@@ -153,6 +157,7 @@ def test_the_state_begins_anew_with_an_epoch(file: Path):
     assert seen == [None, None, None]
 
 
+@pytest.mark.slow
 def test_accumulated_batches_go_on_from_each_other(file: Path):
     watching = Watching()
     run = train(file, grad_accumulation=2, callbacks=[watching])
@@ -193,6 +198,7 @@ def letters(file: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "carried"), [(Letters, True), (Windows, False)])
 def test_networks_of_one_s_own(file: Path, net: type[nn.Module], carried: bool):
     class Fitting(net):  # type: ignore[misc, valid-type]

@@ -524,6 +524,7 @@ class TestEnds:
         resumed = fit(make_problem(plain_net, **problem), **settings, resume=checkpoints.load())
         assert (resumed.step, resumed.stop) == (whole.step, "early stopping")
 
+    @pytest.mark.slow
     def test_more_patience_goes_on(self, make_problem: MakeProblem, tmp_path: Path) -> None:
         problem = {"optimizer": "sgd", "options": {"lr": 3.0}}
         whole = fit(make_problem(plain_net, **problem), epochs=30, patience=None)

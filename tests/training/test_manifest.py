@@ -71,6 +71,7 @@ def test_a_git_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert manifest.origin()["git"] is None
 
 
+@pytest.mark.slow
 def test_a_run_records_all_of_it_and_every_look_at_the_test_set(tmp_path: Path) -> None:
     run = preceptor.train("linear", "iris", epochs=1, out=tmp_path / "a", lr=0.1)
     facts = RunFolder(tmp_path / "a").manifest

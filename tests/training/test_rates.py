@@ -22,6 +22,7 @@ def train(schedule: Any, epochs: int = 6, out: Any = False, **rest: Any) -> prec
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [e.name for e in find(kind="schedule")])
 def test_a_run_under_every_schedule_is_resumed_to_the_bit(name: str, tmp_path: Any) -> None:
     whole = train(name, out=tmp_path / "whole", optimizer="sgd")

@@ -43,6 +43,7 @@ class StopAt(preceptor.Callback):
 
 
 class TestNames:
+    @pytest.mark.slow
     def test_written_in_three_ways(self):
         runs = [
             train(["l1=1e-2", "max-norm=0.5"]),

@@ -84,6 +84,7 @@ def check(tmp_path: Path, stops: list[int], model: Any = Net, **changes: Any) ->
     assert_same(whole, run(out=out, resume=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [e.name for e in catalogue.find(kind="optimizer")])
 def test_every_optimizer(tmp_path: Path, name: str) -> None:
     traits = catalogue.entry(name, "optimizer").traits

@@ -40,6 +40,7 @@ def after(mode: str, values: list[float | None], min_delta: float = 0.0) -> tupl
 
 
 class TestImproved:
+    @pytest.mark.slow
     @given(values=VALUES, mode=st.sampled_from(["min", "max"]))
     def test_against_a_search_through_all_values(self, values: list[float | None], mode: str) -> None:
         state, verdicts = after(mode, values)
@@ -56,6 +57,7 @@ class TestImproved:
             now = next((v for v, i in finite if i == epoch), None)
             assert verdict == (now is not None and all(v != now and best(v, now) == now for v in before))
 
+    @pytest.mark.slow
     @given(
         values=st.lists(FINITE, min_size=1, max_size=12),
         delta=st.floats(0, 10),
@@ -89,6 +91,7 @@ class TestImproved:
 
 
 class TestRunningLoss:
+    @pytest.mark.slow
     @given(
         losses=st.lists(st.tuples(st.floats(width=32), st.integers(1, 9)), min_size=1, max_size=20),
         folds=st.sets(st.integers(0, 19)),

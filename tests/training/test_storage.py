@@ -28,6 +28,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(tree=TREES)
 def test_a_tree_of_plain_data_survives(tmp_path_factory: pytest.TempPathFactory, tree: object) -> None:
     path = tmp_path_factory.mktemp("tree") / "t.safetensors"

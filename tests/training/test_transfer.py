@@ -67,6 +67,7 @@ class Modes(preceptor.Callback):
         self.rows.append((state.epoch + 1, [body[1].training, body[4].training], learns))
 
 
+@pytest.mark.slow
 def test_layers_equal_the_source_and_the_head_is_new(source: Path) -> None:
     kept: dict[str, torch.Tensor] = {}
 

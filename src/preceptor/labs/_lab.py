@@ -24,13 +24,13 @@ class Claim:
     Arguments:
         text: the claim, as one would say it to a practitioner.
         source: who made it: author, title or venue, year.
-        published: the published figure, where there is one.
+        reference: a figure to compare with, published or calculated or measured before, where there is one.
         instead_of: what is often said, where that is wrong or too strong and ``text`` is the true version.
     """
 
     text: str
     source: str = ""
-    published: str = ""
+    reference: str = ""
     instead_of: str = ""
 
 

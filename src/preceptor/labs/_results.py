@@ -116,7 +116,7 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(
             f"{path} cannot be read",
             expected="the result of a lab, as JSON",

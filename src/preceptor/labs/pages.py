@@ -79,8 +79,8 @@ def _claim(name: str, claim: Claim, found: Mapping[str, Any]) -> Iterable[str]:
     yield from (f"## {name}", "", *_paragraph(claim.text), "")
     if claim.instead_of:
         yield from (*_paragraph(f"Often said: {claim.instead_of}."), "")
-    if claim.published:
-        yield from (*_paragraph(f"Published: {claim.published}."), "")
+    if claim.reference:
+        yield from (*_paragraph(f"Reference figure: {claim.reference}."), "")
     yield f"**{str(found.get('verdict', 'not run')).capitalize()}.**"
     if found.get("checks"):
         yield ""

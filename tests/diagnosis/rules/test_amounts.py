@@ -20,6 +20,7 @@ def test_few_samples_learned_by_heart() -> None:
     assert "too-little-data" not in found(case)
 
 
+@pytest.mark.slow
 def test_few_samples_that_suffice_are_fine() -> None:
     x, y = blobs(40, features=4, classes=2, apart=5.0)
     assert alarms(run((x, y), blobs(200, features=4, classes=2, apart=5.0, seed=1), epochs=40)) == set()

@@ -87,6 +87,7 @@ def compiled_model(backend: str) -> dict[str, Any]:
     return {"losses": losses, "valid": valid, "model": model}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_compiled_model(backend: str) -> None:
     watch, made = thrice(_counted(lambda: compiled_model(backend)))

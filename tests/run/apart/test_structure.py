@@ -13,6 +13,7 @@ from preceptor.cli import app
 from preceptor.errors import CheckpointError, ConfigError
 
 
+@pytest.mark.slow
 def test_clusters_are_found_kept_and_given_to_new_examples(tmp_path: Path):
     options = {"model.clusters": 3}
     run = preceptor.train(data="iris", task="clustering", settings=options, out=tmp_path / "r")

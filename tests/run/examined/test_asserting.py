@@ -31,6 +31,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return x, x[:, :3].argmax(1)
 
 
+@pytest.mark.slow
 def test_a_network_that_learns(net: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     before = [p.clone() for p in net.parameters()]
     found = preceptor.assert_learns(net, batch)

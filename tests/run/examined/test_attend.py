@@ -26,6 +26,7 @@ PATIENT = Attend(seconds=600)  # a machine that is busy must not decide what is 
 FAST = {"data": "iris", "optimizer": "sgd", "lr": 100.0, "epochs": 20}
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_too_high_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     heard: list[Round] = []

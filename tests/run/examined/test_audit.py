@@ -26,6 +26,7 @@ def said(call: Any) -> list[str]:
     return [str(one.message) for one in caught]
 
 
+@pytest.mark.slow
 def test_every_training_looks_its_data_over(points: Points, tmp_path: Path) -> None:
     run = preceptor.train("mlp", copies(points), epochs=2, out=tmp_path / "run")
     assert run.audit is not None

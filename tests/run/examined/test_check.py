@@ -32,6 +32,7 @@ def net() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
 
 
+@pytest.mark.slow
 def test_a_program_of_ones_own_is_checked_with_a_batch_or_a_loader() -> None:
     x, y = points()
     loader = DataLoader(TensorDataset(x, y), batch_size=40, shuffle=True)

@@ -34,6 +34,7 @@ def causes(findings) -> list[str]:
     return [finding.cause for finding in findings]
 
 
+@pytest.mark.slow
 def test_a_watch(seen: preceptor.Watch) -> None:
     assert "optimizer-state-lost" in causes(seen.findings())
     assert (

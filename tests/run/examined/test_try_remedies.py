@@ -25,6 +25,7 @@ def ascend(**how) -> preceptor.Watch:
     return watch
 
 
+@pytest.mark.slow
 def test_a_remedy_is_verified_and_said() -> None:
     finding = ascend(trials=True).try_remedies()[0]
     assert finding.cause == "gradient-ascent"

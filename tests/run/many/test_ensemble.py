@@ -29,6 +29,7 @@ def ensemble(points: Points, members: Any = 3, **changes: Any) -> Ensemble:
 
 
 class TestCombined:
+    @pytest.mark.slow
     def test_probabilities_are_the_mean_of_the_members_own(self, points: Points) -> None:
         run = ensemble(points)
         each = [member.predict_proba(points.x) for member in run.members]

@@ -48,6 +48,7 @@ def one(run: preceptor.Run, what: str, **options: Any) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_everything_can_be_seen(run: preceptor.Run, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     state, mode = torch.get_rng_state(), run.model.training

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import preceptor
 from preceptor.run.shown.watched import parent, watched
 
 
+@pytest.mark.slow
 def test_a_run_and_the_same_run_loaded_show_what_was_seen(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = preceptor.train(data="iris", epochs=2, out="a")

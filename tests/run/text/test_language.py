@@ -40,6 +40,7 @@ def train(data: Any, model: str = "gru", level: str = "char", **options: Any) ->
 MODELS = ("rnn", "irnn", "mrnn", "gru", "lstm", "transformer", "tcn", "neural-language-model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_learns_and_writes(file: Path, model: str):
     run = train(file, model, settings={"text.steps": 12}, lr=0.01)

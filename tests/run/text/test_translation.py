@@ -48,6 +48,7 @@ class StopAt(preceptor.Callback):
 
 
 class TestTraining:
+    @pytest.mark.slow
     def test_history_has_loss_perplexity_and_accuracy(self, run: preceptor.Run):
         row = run.history[-1]
         assert row["val_perplexity"] == pytest.approx(math.exp(row["val_loss"]), rel=1e-6)

@@ -26,6 +26,7 @@ def own(model: Any) -> dict[str, Any]:
 BASE = Experiment.of({"training.epochs": 2, "training.batch_size": 9})
 
 
+@pytest.mark.slow
 def test_architectures_are_told_apart(population: Any) -> None:
     changes = [{"hidden": [5]}, {"hidden": [6]}, {"hidden": [5], "seed": 1}, {"hidden": [6], "lr": 0.1}]
     members = population.train(changes, "auto")
@@ -70,6 +71,7 @@ def test_slow_steps_are_taken_alone(population: Any, monkeypatch: pytest.MonkeyP
     assert "nothing to be shared" in members[0].why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -159,6 +161,7 @@ def test_a_member_that_cannot_be_does_not_stop_the_others(population: Any) -> No
     assert all(isinstance(m.error, PreceptorError) for m in members[1:4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sequential", "batched", "vmapped"])
 def test_pruned_at_rungs(population: Any, engine: str) -> None:
     asked: list[tuple[int, set[int]]] = []
@@ -214,6 +217,7 @@ def test_what_is_measured_before_the_first_step(population: Any) -> None:
         assert "val_loss" in one.start
 
 
+@pytest.mark.slow
 def test_the_callers_generators_are_left_alone(population: Any) -> None:
     for engine in ("sequential", "batched", "auto"):
         state = torch.get_rng_state()

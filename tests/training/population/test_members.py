@@ -21,6 +21,7 @@ EACH = [{"seed": 0}, {"seed": 1, "lr": 0.03}, {"seed": 2, "lr": 0.1}]
 ENGINES = ("batched", "vmapped")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("optimizer", "options"),
@@ -52,6 +53,7 @@ def test_centred_rmsprop_as_alone(population: Any) -> None:
         population.alike(one, other, 2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sequential", *ENGINES])
 def test_a_member_is_the_run_of_its_seed(population: Any, engine: str) -> None:
     members = population.train(EACH, engine)
@@ -67,6 +69,7 @@ def test_a_member_is_the_run_of_its_seed(population: Any, engine: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "leaky-relu", "identity"])
 @pytest.mark.parametrize("hidden", [[7], [8, 5]])
 def test_dense_networks_by_kernels(population: Any, activation: str, hidden: list[int]) -> None:
@@ -76,6 +79,7 @@ def test_dense_networks_by_kernels(population: Any, activation: str, hidden: lis
         population.alike(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
 def test_numbers(population: Any, engine: str, loss: str) -> None:
@@ -86,6 +90,7 @@ def test_numbers(population: Any, engine: str, loss: str) -> None:
         population.alike(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_classes_under_one_output(population: Any, engine: str) -> None:
     data = (X, (Y > 1).long())
@@ -94,6 +99,7 @@ def test_two_classes_under_one_output(population: Any, engine: str) -> None:
         population.alike(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_label_smoothing_of_each(population: Any, engine: str) -> None:
     changes = [{"seed": 0}, {"seed": 0, "label_smoothing": 0.2}]
@@ -105,6 +111,7 @@ def test_label_smoothing_of_each(population: Any, engine: str) -> None:
     assert together[0].history[-1, "val_loss"] != together[1].history[-1, "val_loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_convolutions(population: Any, engine: str) -> None:
     data = (IMAGES, Y[:40])
@@ -114,6 +121,7 @@ def test_convolutions(population: Any, engine: str) -> None:
         population.alike(one, other, 1e-3)
 
 
+@pytest.mark.slow
 def test_convolutions_with_average_pooling_and_tanh(population: Any) -> None:
     data = (IMAGES, Y[:40])
     settings = {
@@ -125,6 +133,7 @@ def test_convolutions_with_average_pooling_and_tanh(population: Any) -> None:
         population.alike(one, other, 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_schedules_of_each(population: Any, engine: str) -> None:
     changes = [
@@ -140,6 +149,7 @@ def test_schedules_of_each(population: Any, engine: str) -> None:
     assert [len(member.history) for member in together] == [3, 3, 3, 3, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_clipping_of_each(population: Any, engine: str) -> None:
     changes = [{"seed": 0}, {"seed": 0, "max_grad_norm": 0.1}, {"seed": 0, "max_grad_norm": 1e3}]
@@ -151,6 +161,7 @@ def test_clipping_of_each(population: Any, engine: str) -> None:
     assert "clipped" not in together[0].history[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_each_stops_by_its_own_patience(population: Any, engine: str) -> None:
     changes = [
@@ -167,6 +178,7 @@ def test_each_stops_by_its_own_patience(population: Any, engine: str) -> None:
     assert together[2].status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_diverges_does_not_touch_the_others(population: Any, engine: str) -> None:
     changes = [{"seed": 0}, {"seed": 1, "lr": 1e30}, {"seed": 2}]
@@ -180,6 +192,7 @@ def test_what_diverges_does_not_touch_the_others(population: Any, engine: str) -
     assert (with_it[1].steps, len(with_it[1].history)) == (alone.steps, len(alone.history))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_dropout_is_each_members_own(population: Any, engine: str) -> None:
     changes = [
@@ -210,6 +223,7 @@ def test_dropout_keeps_the_expected_sum(population: Any) -> None:
     assert torch.equal(part.backward(h), part.factor)
 
 
+@pytest.mark.slow
 def test_batch_normalisation_by_vmap(population: Any) -> None:
     changes, settings = EACH, {"model__normalization": "batch-norm"}
     together = population.train(changes, "vmapped", **settings)
@@ -219,6 +233,7 @@ def test_batch_normalisation_by_vmap(population: Any) -> None:
         population.train(changes, "batched", **settings)
 
 
+@pytest.mark.slow
 def test_batches_of_unequal_size_and_a_full_batch(population: Any) -> None:
     for size in (52, "full", 1000, 5):
         together = population.train(EACH, "batched", training__batch_size=size)

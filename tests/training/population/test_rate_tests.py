@@ -68,6 +68,7 @@ def test_smoothing_keeps_a_parabola() -> None:
     np.testing.assert_allclose(smoothed(x[:1], x[:1], x[:1]), x[:1])
 
 
+@pytest.mark.slow
 def test_the_rate_of_a_quadratic() -> None:
     """Gradient descent on least squares is fastest at 2 / (λ₁ + λₙ) of the Hessian (2/N) XᵀX."""
     generator = torch.Generator().manual_seed(0)
@@ -93,6 +94,7 @@ def test_the_rate_of_a_quadratic() -> None:
     assert words == {(10.0, "diverges"), (1.0, "drops"), (1e-4, "no drop")}
 
 
+@pytest.mark.slow
 def test_weights_and_generators_are_left_as_they_were() -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
     before, state = [p.detach().clone() for p in net.parameters()], torch.get_rng_state()
@@ -103,6 +105,7 @@ def test_weights_and_generators_are_left_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_random_labels_are_refused() -> None:
     noise = torch.randint(2, (60,), generator=torch.Generator().manual_seed(1))
     found = preceptor.lr_test("mlp", (X, noise), seeds=2, iterations=10)
@@ -111,6 +114,7 @@ def test_random_labels_are_refused() -> None:
     assert found.choice.reason
 
 
+@pytest.mark.slow
 def test_what_is_said_and_drawn(tmp_path: Path) -> None:
     found = preceptor.lr_test("mlp", (X, Y), rates=[1e-4, 1e-3, 1e-2, 1e-1, 1.0], seeds=2, iterations=30)
     assert isinstance(found, RateTest)
@@ -145,6 +149,7 @@ def test_the_iterations_are_those_asked_for(population: Any) -> None:
         assert {member.steps for member in members} == {iterations}
 
 
+@pytest.mark.slow
 def test_from_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from preceptor.cli import main
 

@@ -16,7 +16,7 @@ _STARTS = ("he-normal", "xavier-normal")
             "A plain network of thirty ReLU layers learns by SGD from He's weights, and not at all from "
             "Xavier's, at any rate.",
             source="He, Zhang, Ren and Sun, Delving Deep into Rectifiers, 2015",
-            published="30 layers on ImageNet: converges with He's, stalls with Xavier's",
+            reference="30 layers on ImageNet: converges with He's, stalls with Xavier's",
         )
     },
     data="digits, 30 hidden layers of 64 ReLU units, SGD, each start at the best of three rates",

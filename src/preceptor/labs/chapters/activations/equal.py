@@ -71,13 +71,13 @@ def _accuracy(members: list[Member]) -> list[float]:
             "Hidden units that start with equal weights get equal gradients and stay equal: a layer of 64 is "
             "worth one unit.",
             source=_SOURCE,
-            published="a start at 0.01 ends at 0.21 accuracy on the digits",
+            reference="a start at 0.01 ends at 0.21 accuracy on the digits",
         ),
         "zero-start-freezes": Claim(
             "From weights that are all zero, tanh or ReLU hidden layers get no gradient at all: nothing but "
             "the output's bias learns.",
             source=_SOURCE,
-            published="0.11 accuracy on the digits, as by chance",
+            reference="0.11 accuracy on the digits, as by chance",
             instead_of="With zero weights all units are updated in the same way.",
         ),
     },

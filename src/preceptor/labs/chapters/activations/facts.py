@@ -58,7 +58,7 @@ def _maxout() -> list[Check]:
         "elu-nearer-zero": Claim(
             "On standard normal inputs the outputs of ELU have a mean of 0.16, those of ReLU one of 0.40.",
             source="Clevert, Unterthiner and Hochreiter, Exponential Linear Units, 2016",
-            published="by integration: 0.1605 and 1/√(2π) = 0.3989",
+            reference="by integration: 0.1605 and 1/√(2π) = 0.3989",
         ),
         "maxout-contains-rectifiers": Claim(
             "A maxout unit of two pieces can be a ReLU, a leaky ReLU or an absolute value; it has twice the "
@@ -68,7 +68,7 @@ def _maxout() -> list[Check]:
         "softplus-keeps-a-gradient": Claim(
             "Where a ReLU passes no gradient, softplus passes a little: 0.0067 at −5.",
             source="Glorot, Bordes and Bengio, Deep Sparse Rectifier Neural Networks, 2011",
-            published="1/(1 + e⁵) = 0.00669",
+            reference="1/(1 + e⁵) = 0.00669",
         ),
         "relu-saturates-below": Claim(
             "A ReLU saturates for all inputs below zero, on one side.",

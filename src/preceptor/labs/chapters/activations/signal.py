@@ -120,7 +120,7 @@ def _relu_checks(signals: dict[str, list[Signal]]) -> dict[str, list[Check]]:
             "every "
             "layer: ten layers leave 3e-7 of it, and as little of the gradient.",
             source=_GLOROT,
-            published="0.214, 5.3e-4 and 2.9e-7 in layers 1, 5 and 10",
+            reference="0.214, 5.3e-4 and 2.9e-7 in layers 1, 5 and 10",
             instead_of="With small weights the outputs become zero: a shallow network trains with them.",
         ),
         "large-weights-saturate": Claim(
@@ -136,19 +136,19 @@ def _relu_checks(signals: dict[str, list[Signal]]) -> dict[str, list[Check]]:
         "xavier-keeps-variance": Claim(
             "Xavier's weights keep the variance of linear units, and let that of tanh units fall slowly.",
             source=_GLOROT,
-            published="tanh: 0.63 in layer 1, 0.23 in layer 10",
+            reference="tanh: 0.63 in layer 1, 0.23 in layer 10",
             instead_of="Initialisation keeps the variance of the weights the same; it is that of the units.",
         ),
         "he-for-rectifiers": Claim(
             "Before rectifiers Xavier's weights halve the mean square in each layer; He's keep it.",
             source=_HE,
-            published="0.023 against 0.73 in layer 10, one network",
+            reference="0.023 against 0.73 in layer 10, one network",
         ),
         "glorot-needs-its-root": Claim(
             "The uniform bound is √(6/(m+n)); without the root the variance is six times too large, and "
             "signals explode.",
             source=_GLOROT,
-            published="ReLU 206 in layer 10; 17 % of tanh units saturated",
+            reference="ReLU 206 in layer 10; 17 % of tanh units saturated",
             instead_of="Weights are uniform within ± 6/√(m+n).",
         ),
     },

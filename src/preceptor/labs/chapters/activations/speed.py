@@ -51,7 +51,7 @@ def _trained(
             "With each at its best rate, a ReLU network needs fewer epochs to the same error than a tanh "
             "one.",
             source=_SOURCE,
-            published="six times fewer, a convolutional network on CIFAR-10",
+            reference="six times fewer, a convolutional network on CIFAR-10",
         ),
     },
     data="digits, an MLP of three hidden layers of 64 units, weights scaled by each activation's gain, SGD",

@@ -24,7 +24,7 @@ _NOTE = (
             "SqueezeNet fits into 0.5 MB only once it is pruned to a third and coded in 6 bits; the codes "
             "alone do not suffice.",
             source="Iandola et al., SqueezeNet, 2016; Han, Mao and Dally, Deep Compression, 2016",
-            published="0.47 MB at a density of 33 % and 6 bits, with the accuracy of AlexNet",
+            reference="0.47 MB at a density of 33 % and 6 bits, with the accuracy of AlexNet",
             instead_of="SqueezeNet takes less than 0.5 MB",
         )
     },

@@ -55,7 +55,7 @@ def _trained(depth: int, kind: str, setup: Setup) -> preceptor.Population:
         "plain-depth-degrades": Claim(
             "Without shortcuts a deeper network trains worse: its error on the training examples rises.",
             source=_HE,
-            published="training and test error of 56 plain layers above those of 20 (CIFAR-10)",
+            reference="training and test error of 56 plain layers above those of 20 (CIFAR-10)",
         ),
         "shortcuts-cure-depth": Claim("Shortcuts cure that: 56 layers train about as well as 8.", source=_HE),
         "shortcuts-can-hurt": Claim(
@@ -68,7 +68,7 @@ def _trained(depth: int, kind: str, setup: Setup) -> preceptor.Population:
             "blocks "
             "is passed over.",
             source=_HUANG,
-            published="25 % at survival probabilities from 1 to ½; 1,202 layers 4.91 % error on CIFAR-10",
+            reference="25 % at survival probabilities from 1 to ½; 1,202 layers 4.91 % error on CIFAR-10",
         ),
         "redundant-blocks": Claim(
             "The more blocks with shortcuts there are, the less each of them matters.",

@@ -19,7 +19,7 @@ _YU = "Yu and Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2
             "Dilations that double let the receptive field grow exponentially with depth, plain convolutions "
             "linearly.",
             source=_YU,
-            published="ten layers with kernels of 2: 1,024 against 11",
+            reference="ten layers with kernels of 2: 1,024 against 11",
         ),
         "dilation-gridding": Claim(
             "One dilation above 1 in all layers leaves holes: most pixels within the field are not seen.",
@@ -28,7 +28,7 @@ _YU = "Yu and Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2
         "pooling-field": Claim(
             "Pooling between two convolutions widens what they see, and takes work off the second.",
             source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 9.3",
-            published="8 against 5 pixels",
+            reference="8 against 5 pixels",
         ),
     },
     data="an impulse through layers whose weights are all 1; 3×3 convolutions of 16 channels on 32×32 maps",

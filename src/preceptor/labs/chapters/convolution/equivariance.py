@@ -89,7 +89,7 @@ def _apart(what: str, difference: float) -> Check:
             "A convolutional network that pools over all places still knows digits that are shifted by a "
             "pixel; a fully connected one of as many parameters loses a third of them or more.",
             source=_LECUN,
-            published="accuracy .978 → .958 against .978 → .483 (5,130 and 4,810 parameters)",
+            reference="accuracy .978 → .958 against .978 → .483 (5,130 and 4,810 parameters)",
         )
     },
     data="the 1,797 digits of 8×8 with a border of 2 pixels; tested on validation images, each shifted by a "

@@ -17,13 +17,13 @@ _SHAPE = (192, 28, 28)
         "shared-weights": Claim(
             "A convolution has far fewer weights than a fully connected layer between the same maps.",
             source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 9.2",
-            published="1,200 against 50,331,648 for 3 maps of 32×32, 16 filters of 5×5",
+            reference="1,200 against 50,331,648 for 3 maps of 32×32, 16 filters of 5×5",
         ),
         "stacked-small-filters": Claim(
             "Three layers of 3×3 filters see as far as one of 7×7, with 55 % of its weights; two see as far "
             "as one of 5×5, with 72 %.",
             source="Simonyan and Zisserman, Very Deep Convolutional Networks, 2015",
-            published="for 64 channels 110,592 against 200,704",
+            reference="for 64 channels 110,592 against 200,704",
             instead_of="VGG has filters of 5×5, and won ImageNet in 2014 (3×3 throughout, 1×1 in one "
             "variant; "
             "second in classification)",
@@ -36,7 +36,7 @@ _SHAPE = (192, 28, 28)
             "Depthwise separable convolution takes 1/C + 1/K² of the operations, C the output channels; its "
             "1×1 filters give one map each, C in all.",
             source="Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, 2017",
-            published="0.115 for 3×3 filters and 256 channels",
+            reference="0.115 for 3×3 filters and 256 channels",
             instead_of="the 1×1 convolution shrinks the channels to one",
         ),
     },

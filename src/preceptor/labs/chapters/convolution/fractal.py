@@ -24,7 +24,7 @@ _LARSSON = "Larsson, Maire and Shakhnarovich, FractalNet: Ultra-Deep Neural Netw
             "shallower "
             "ones can be used by themselves.",
             source=_LARSSON,
-            published="CIFAR-100, 20 layers deep: deepest column 29.05 % error, whole 28.20 % (augmented)",
+            reference="CIFAR-100, 20 layers deep: deepest column 29.05 % error, whole 28.20 % (augmented)",
         ),
     },
     data="digits of 8×8; a FractalNet of two blocks and three columns, 8 layers at its deepest",

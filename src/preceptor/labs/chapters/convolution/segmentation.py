@@ -27,7 +27,7 @@ _RONNEBERGER = (
         "u-net-size": Claim(
             "Without padding an image of 572×572 gives labels for 388×388 pixels.",
             source=_RONNEBERGER,
-            published="388×388",
+            reference="388×388",
         ),
     },
     data="90 images of 32×32 with two discs and a bar in noise, of which the discs are to be found; a U-Net "

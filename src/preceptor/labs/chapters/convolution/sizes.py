@@ -19,37 +19,37 @@ _SMALL = (3, 32, 32)
             "LeNet-5 has 60,000 parameters; the form that is usual today 61,706.",
             source="LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document "
             "Recognition, 1998",
-            published="60,000",
+            reference="60,000",
             instead_of="convolutional networks were introduced in 1998 (LeCun et al. had one in 1989)",
         ),
         "alexnet-size": Claim(
             "AlexNet has 60 million parameters.",
             source="Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural "
             "Networks, 2012",
-            published="60 million",
+            reference="60 million",
             instead_of="AlexNet was the first to use ReLU (it made it popular)",
         ),
         "vgg-size": Claim(
             "VGG-16 has 138 million parameters, nine tenths of them in its three fully connected layers.",
             source="Simonyan and Zisserman, Very Deep Convolutional Networks, 2015",
-            published="138 million",
+            reference="138 million",
         ),
         "resnet-152-size": Claim(
             "ResNet-152, nine times as deep as VGG-16, has 60 million parameters, less than half as many.",
             source="He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016",
-            published="60 million",
+            reference="60 million",
         ),
         "googlenet-ratio": Claim(
             "GoogLeNet has 8.7 times fewer parameters than AlexNet, not 12; 10.2 times, if its classifier is "
             "not counted.",
             source="Szegedy et al., Going Deeper with Convolutions, 2015",
-            published="12 times",
+            reference="12 times",
             instead_of="GoogLeNet has 12 times fewer parameters than AlexNet",
         ),
         "squeezenet-ratio": Claim(
             "SqueezeNet has 49 times fewer parameters than AlexNet, and takes 5 MB in single precision.",
             source="Iandola et al., SqueezeNet, 2016",
-            published="50 times, below 0.5 MB after compression",
+            reference="50 times, below 0.5 MB after compression",
             instead_of="SqueezeNet takes less than 0.5 MB",
         ),
         "densenet-size": Claim(
@@ -57,7 +57,7 @@ _SMALL = (3, 32, 32)
             "of those of ResNet-1001.",
             source="Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, "
             "2017",
-            published="0.8 million against 1.7 and 10.2 million",
+            reference="0.8 million against 1.7 and 10.2 million",
         ),
     },
     data="the networks of the catalogue at the image sizes and numbers of classes of their papers",

@@ -24,7 +24,7 @@ _EXACT = 1e-12
             "by side that are added.",
             source="Xie, Girshick, Dollár, Tu and He, Aggregated Residual Transformations for Deep Neural "
             "Networks, 2017",
-            published="ResNeXt-50 32×4d: 25.0 million parameters",
+            reference="ResNeXt-50 32×4d: 25.0 million parameters",
         ),
         "deeper-represents-shallower": Claim(
             "With shortcuts a deeper network can represent the shallower one: blocks whose branch is zero "

@@ -25,7 +25,7 @@ _NETS = {"thin, 28 layers": (28, 0.25), "wide, 10 layers": (10, 0.55)}
             "step: "
             "fewer, larger operations, which also have more to do side by side.",
             source=_ZAGORUYKO,
-            published="WRN-40-4 trains 8 times as fast as ResNet-1001, with the same error",
+            reference="WRN-40-4 trains 8 times as fast as ResNet-1001, with the same error",
         ),
         "wide-is-as-accurate": Claim("It is no less accurate.", source=_ZAGORUYKO),
     },

@@ -26,7 +26,7 @@ _SRIVASTAVA = "Srivastava et al., Dropout, 2014"
         "dropout-takes-longer": Claim(
             "With dropout it takes more epochs to the same training loss.",
             source=_SRIVASTAVA,
-            published="two to three times as long",
+            reference="two to three times as long",
         ),
     },
     data="digits, an MLP of 128 units, 60 epochs of Adam, without dropout and with 0.5; accuracy on test "

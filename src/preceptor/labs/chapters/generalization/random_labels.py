@@ -16,7 +16,7 @@ from preceptor.labs import Claim, Evidence, Figure, Setup, above, lab, more, nea
             "A network with far more weights than examples comes to zero training error by gradient "
             "descent, even on random labels, where there is nothing to learn for other examples.",
             source="Zhang et al., Understanding Deep Learning Requires Rethinking Generalization, 2017",
-            published="training error 0 on CIFAR-10 with random labels",
+            reference="training error 0 on CIFAR-10 with random labels",
             instead_of="A network that fits its training examples perfectly has learned something.",
         )
     },

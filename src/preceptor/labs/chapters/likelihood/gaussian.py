@@ -21,7 +21,7 @@ _DRAWS, _MEAN, _STD = 9, 5.0, 2.0
         "likeliest-variance-is-too-small": Claim(
             "The variance of maximum likelihood comes out too small by the factor (m − 1)/m.",
             source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.4.2",
-            published="8/9 for nine samples",
+            reference="8/9 for nine samples",
         ),
     },
     data="nine draws from a Gaussian of mean 5 and deviation 2; for the variance 10,000 times nine draws",

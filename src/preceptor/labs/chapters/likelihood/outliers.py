@@ -22,7 +22,7 @@ _SLOPE = 2.0
         "absolute-error-finds-the-median": Claim(
             "The constant of least absolute error is the median, that of least squared error the mean.",
             source="Laplace, Théorie analytique des probabilités, 1812",
-            published="3 and 22 for 1, 2, 3, 4, 100",
+            reference="3 and 22 for 1, 2, 3, 4, 100",
         ),
         "absolute-error-resists-outliers": Claim(
             "A few outliers spoil a line that is fitted by squared error, and hardly one by absolute error.",

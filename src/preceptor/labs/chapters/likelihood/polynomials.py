@@ -25,7 +25,7 @@ _NOISE = 0.2
         "validation-error-turns-with-capacity": Claim(
             "The validation error falls, turns, and rises again with the degree.",
             source="Bishop, Pattern Recognition and Machine Learning, 2006, section 1.1",
-            published="flat from degree 3 to 8, for ten points of a sine",
+            reference="flat from degree 3 to 8, for ten points of a sine",
         ),
     },
     data="15 points of a sine over one period, with noise of deviation 0.2; 200 others to validate on",

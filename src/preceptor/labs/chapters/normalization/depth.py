@@ -109,7 +109,7 @@ def deep_networks(setup: Setup) -> Evidence:
             "In deep ReLU networks gradients vanish towards the input from torch's start; with batch "
             "normalisation they do not, but grow, by about 1.2 a layer.",
             source="Yang et al., A Mean Field Theory of Batch Normalization, 2019",
-            published="√(π/(π − 1)) = 1.21 a layer, without bound, for ReLU and large batches",
+            reference="√(π/(π − 1)) = 1.21 a layer, without bound, for ReLU and large batches",
             instead_of="With batch normalisation the gradients of very deep networks are stable.",
         ),
         "bn-trains-very-deep": Claim(

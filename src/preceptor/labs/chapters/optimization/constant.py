@@ -54,12 +54,12 @@ def _recovery(moves: list[float]) -> int:
         "momentum-terminal-speed": Claim(
             "Under a constant gradient momentum β speeds up to 1/(1−β) times the plain step.",
             source="Polyak, Some Methods of Speeding up the Convergence of Iteration Methods, 1964",
-            published="10 times with 0.9, 100 times with 0.99",
+            reference="10 times with 0.9, 100 times with 0.99",
         ),
         "adagrad-slows-down": Claim(
             "AdaGrad's steps only ever shorten: 10,000 of them go as far as 198.5 of its first.",
             source=_DUCHI,
-            published="198.5, the sum of 1/√t",
+            reference="198.5, the sum of 1/√t",
         ),
         "rmsprop-forgets": Claim(
             "After a burst of large gradients RMSProp's steps recover within a few times 1/(1−ρ) steps; "
@@ -70,13 +70,13 @@ def _recovery(moves: list[float]) -> int:
             "RMSProp's running mean must be replaced, not added to: added to, all steps together go no "
             "further than 9.34 learning rates.",
             source=_RMSPROP,
-            published="9.34 against 209 learning rates in 200 steps",
+            reference="9.34 against 209 learning rates in 200 steps",
             instead_of="grad_squared += decay * grad_squared + (1 − decay) * dx * dx",
         ),
         "adam-bias-correction": Claim(
             "Without the correction of its bias, Adam's first steps are up to 6.6 times too long.",
             source=_ADAM,
-            published="3.16 learning rates at the first step, 6.57 at the twelfth; corrected 1.00 at all",
+            reference="3.16 learning rates at the first step, 6.57 at the twelfth; corrected 1.00 at all",
         ),
     },
     data="a gradient of one, learning rate one; for RMSProp and AdaGrad with twenty gradients of 100 in "

@@ -29,7 +29,7 @@ def _all_positive(size: int, draws: int, generator: np.random.Generator) -> floa
             "saddles are "
             "what a critical point of many dimensions is.",
             source=_DAUPHIN,
-            published="1/2 in one dimension, (2 − √2)/4 = 0.1464 in two; −ln of it grows as the square",
+            reference="1/2 in one dimension, (2 − √2)/4 = 0.1464 in two; −ln of it grows as the square",
         )
     },
     data="random symmetric Gaussian matrices of 1 to 4 dimensions, 100,000 of each (10 times as many, and "

@@ -35,7 +35,7 @@ def _excess(place: Tensor) -> Tensor:
             "Where noise dominates, its gain is gone: at the same rate the risk that remains is larger than "
             "gradient descent's, and about the heavy ball's.",
             source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 8.3.3",
-            published="excess risk 4.9e-3 against 3.7e-3 at rate 0.001, one configuration",
+            reference="excess risk 4.9e-3 against 3.7e-3 at rate 0.001, one configuration",
             instead_of="Nesterov's momentum speeds up stochastic gradient descent too; or never helps it.",
         ),
     },

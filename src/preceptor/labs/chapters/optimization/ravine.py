@@ -61,13 +61,13 @@ def _published(name: str, found: list[int]) -> list[Check]:
             "The steps that gradient descent needs grow with the condition number, and in a ravine it "
             "zig-zags: across, every step is one to the other side.",
             source="Nocedal and Wright, Numerical Optimization, 2006, section 3.3",
-            published="71, 709 and 7,082 steps",
+            reference="71, 709 and 7,082 steps",
         ),
         "momentum-in-ravines": Claim(
             "With momentum they grow with the root of the condition number: oscillation is damped, and the "
             "way along the ravine sped up.",
             source=_POLYAK,
-            published="heavy ball 27, 95 and 321 steps; Nesterov 44, 158 and 519",
+            reference="heavy ball 27, 95 and 321 steps; Nesterov 44, 158 and 519",
         ),
     },
     data="½(x² + κ y²) from (1, 1) to a distance of 1e-6, each method at its best constant settings",

@@ -44,7 +44,7 @@ def _steps(kappa: float, angle: float, starts: torch.Tensor) -> list[float]:
             "Adam makes a narrow ravine easy where it lies along the axes, and only there: it scales "
             "coordinates, and cannot turn them.",
             source="Kingma and Ba, Adam, 2015; Ling and others on rotated objectives",
-            published="κ = 1000, one start and rate: 285 steps along the axes, 5,307 at 15°, 6,527 at 45°",
+            reference="κ = 1000, one start and rate: 285 steps along the axes, 5,307 at 15°, 6,527 at 45°",
             instead_of="Adam solves narrow valleys.",
         )
     },

@@ -117,14 +117,14 @@ def _thousandfold(seed: int) -> dict[str, float]:
             "Standardised inputs cure the ravine that features of different scales make: condition numbers "
             "fall by powers of ten, and steps by more than a hundred times.",
             source=_LECUN,
-            published="condition number 8.0e7 to 45.5 (wine), 2.2e12 to 1.0e5 (breast cancer)",
+            reference="condition number 8.0e7 to 45.5 (wine), 2.2e12 to 1.0e5 (breast cancer)",
         ),
         "thousandfold-inputs": Claim(
             "Inputs a thousand times as large make the first gradient a thousand times as large, but need "
             "a learning "
             "rate that is a million times smaller.",
             source=_LECUN,
-            published="with a rate a thousand times smaller the loss passes 1e100 within fifty steps",
+            reference="with a rate a thousand times smaller the loss passes 1e100 within fifty steps",
             instead_of="Multiplied by 1000, the gradient is 1000 times larger: lower the rate by that "
             "factor.",
         ),

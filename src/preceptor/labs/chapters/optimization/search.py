@@ -51,7 +51,7 @@ def _trials(rates: np.ndarray[Any, np.dtype[np.float64]], best: float) -> int:
             "three by three: "
             "they try nine values of it in place of three.",
             source=_BERGSTRA,
-            published="mean best 0.743 against 0.551, more in 67 % of repetitions, one function",
+            reference="mean best 0.743 against 0.551, more in 67 % of repetitions, one function",
         ),
         "log-scale-for-rates": Claim(
             "Evenly drawn, nine of ten learning rates between 1e-6 and 1e-3 lie in the uppermost decade; "

@@ -126,7 +126,7 @@ def _linear(seed: int) -> tuple[float, float]:
         "gauss-newton-one-step": Claim(
             "Gauss and Newton's method solves linear least squares in one step.",
             source=_NOCEDAL,
-            published="3.5e-15",
+            reference="3.5e-15",
         ),
         "levenberg-factor-of-two": Claim(
             "The damped step solves (JᵀJ + λI) δ = Jᵀr, half the gradient: with the whole gradient and no "

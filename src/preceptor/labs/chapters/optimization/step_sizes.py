@@ -36,7 +36,7 @@ _SCHEDULES: dict[str, Callable[[int], float]] = {
         "iterate-averaging": Claim(
             "The mean of the weights over the steps removes the fluctuation of a constant rate.",
             source=_POLYAK,
-            published="7.4e-3 falls to 2.4e-4 in a quadratic with noise",
+            reference="7.4e-3 falls to 2.4e-4 in a quadratic with noise",
         ),
     },
     data="½w² from w = 20, gradients with standard normal noise, rate 0.2 times the schedule; 1,000 runs",

@@ -20,7 +20,7 @@ from preceptor.labs import Claim, Evidence, Figure, Setup, above, exact, lab, mo
             "A parabola that is composed with itself becomes highly nonlinear: order or chaos, by one "
             "parameter.",
             source="May, Simple Mathematical Models with Very Complicated Dynamics, 1976",
-            published="f⁶ at r = 4 has 63 turning points; Lyapunov exponents ln ½ at r = 2.5, ln 2 at r = 4",
+            reference="f⁶ at r = 4 has 63 turning points; Lyapunov exponents ln ½ at r = 2.5, ln 2 at r = 4",
         ),
     },
     data="x ← r x (1 − x) from 0.3, 10,000 steps",

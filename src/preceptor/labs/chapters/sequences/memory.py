@@ -25,7 +25,7 @@ _COPIED = 20
             "Elman's network does not find.",
             source="Le, Jaitly and Hinton, A Simple Way to Initialize Recurrent Networks of Rectified "
             "Linear Units, 2015",
-            published="97 % on MNIST read pixel by pixel",
+            reference="97 % on MNIST read pixel by pixel",
         ),
         "gated-memory": Claim(
             "The gates of an LSTM and of a GRU keep gradients from vanishing: both learn to remember over "
@@ -103,7 +103,7 @@ def _spread(curves: dict[str, list[float]], steps: int) -> dict[str, list[float]
             "Reading a sequence backwards before it is said again helps a recurrent network: the first "
             "symbols are then near to where they are needed.",
             source="Sutskever, Vinyals and Le, Sequence to Sequence Learning with Neural Networks, 2014",
-            published="BLEU 25.9 without, 30.6 with reversed sources, English to French",
+            reference="BLEU 25.9 without, 30.6 with reversed sources, English to French",
         ),
         "attention-reaches-everywhere": Claim(
             "Attention has a path of one step from every output to every input: it repeats long sequences "
