@@ -39,6 +39,9 @@ def make_column(
         >>> make_column("age", ["39", " 50", "?"], "row {}".format).values
         array([39., 50., nan])
     """
+    whole = None if kind == "category" else _all_numbers(cells)
+    if whole is not None:
+        return Column(name, "number", check_finite(whole, name, row))
     texts = {cell: _text(cell) for cell in dict.fromkeys(cells)}
     present = {cell: text for cell, text in texts.items() if text is not None}
     if kind == "category":
@@ -84,6 +87,15 @@ def check_finite(values: Array, name: str, row: Callable[[int], str]) -> Array:
             hint="correct that cell, or leave it empty if the value is unknown",
         )
     return values
+
+
+def _all_numbers(cells: Sequence[str]) -> Array | None:
+    """Return the cells as numbers where every one is, the usual case; `None` where one is not."""
+    try:
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        return None
+    return None if "_" in "".join(cells) else values
 
 
 def _text(cell: str) -> str | None:

@@ -182,12 +182,12 @@ def looks_like_identifier(column: Column) -> bool:
     column is called an id. Fewer than 20 values tell nothing.
     """
     present = column.values[~column.missing]
+    if column.kind == "number" and not (present == np.floor(present)).all():
+        return False
     if len(present) < _ENOUGH or len(set(present.tolist())) < len(present):
         return False
     if column.kind == "category":
         return True
-    if not (present == np.floor(present)).all():
-        return False
     name = column.name.lower()
     named = name in ("id", "index", "column 1") or name.endswith(("_id", " id")) or column.name.endswith("Id")
     return named or present.max() - present.min() + 1 == len(present)
@@ -200,13 +200,18 @@ def _column_notes(table: Table) -> list[str]:
         notes.append(f"missing values: {_listed(gaps)}")
     if len(table) < 2:
         return notes
-    constant = [c.name for c in table.columns if len(set(c.values[~c.missing].tolist())) == 1]
+    constant = [c.name for c in table.columns if _constant(c)]
     if constant:
         notes.append(f"columns with a single value, which tell nothing: {_listed(constant)}")
     names = [c.name for c in table.columns if looks_like_identifier(c)]
     if names:
         notes.append(f"columns that look like identifiers, different in every row: {_listed(names)}")
     return notes
+
+
+def _constant(column: Column) -> bool:
+    present = column.values[~column.missing]
+    return len(present) > 0 and bool((present == present[0]).all())
 
 
 def _listed(names: list[str]) -> str:
