@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -89,6 +90,49 @@ def _nested(examples: int, numbers: torch.Generator) -> tuple[Tensor, Tensor]:
         text.append(row)
         apart.append(far)
     return torch.tensor(text), torch.tensor(apart)
+
+
+@lab(
+    "sequences",
+    {
+        "multiplicative-units-help": Claim(
+            "Hidden weights that the symbol chooses, multiplicative units, model a text better than as many "
+            "weights without them.",
+            source="Sutskever, Martens and Hinton, Generating Text with Recurrent Neural Networks, 2011",
+        ),
+    },
+    data="random texts of 40 brackets of three kinds, rightly nested; an mRNN of 24 units and a tanh network "
+    "of 33, within 1 % of as many weights, learn the next symbol from 300 batches of 64 new texts",
+    rule="over six seeds, the difference of bits a symbol on 500 new texts is above 0",
+)
+def multiplicative_units(setup: Setup) -> Evidence:
+    """Learn nested brackets with transitions that the symbols choose, and with one for all."""
+    bits: dict[str, list[float]] = {}
+    for name, hidden in (("rnn", 33), ("mrnn", 24)):
+        bits[name] = [_bits(name, hidden, seed, setup.size(300, 2000)) for seed in setup.seeds(6, 12)]
+    checks = [more("bits a symbol, tanh and multiplicative", bits["rnn"], bits["mrnn"])]
+    pairs = [list(pair) for pair in zip(*bits.values(), strict=True)]
+    figure = Figure("Nested brackets", "", "bits a symbol", {"": pairs}, list(bits), kind="bars")
+    note = (
+        "Here the plain network learns faster, at rates of 0.003, 0.01 and 0.02 alike and also in 1,000 steps. "
+        "The paper's gain is of 1,500 units, trained for days by a second-order method."
+    )
+    return Evidence({"multiplicative-units-help": checks}, figure, note=note)
+
+
+def _bits(name: str, hidden: int, seed: int, steps: int) -> float:
+    torch.manual_seed(seed)
+    numbers = torch.Generator().manual_seed(seed)
+    options = {"vocabulary": 6, "per_step": True, "hidden": hidden}
+    model: nn.Module = get(name, (_LENGTH,), 6, kind="architecture", **options)
+
+    def loss(_: int, texts: int = 64) -> Tensor:
+        text = _nested(texts, numbers)[0]
+        return nn.functional.cross_entropy(model(text[:, :-1]).mT, text[:, 1:])
+
+    fit(model, loss, steps, 1e-2)
+    with torch.no_grad():
+        return float(loss(0, 500)) / math.log(2)
 
 
 @lab(
