@@ -114,8 +114,8 @@ def multiplicative_units(setup: Setup) -> Evidence:
     pairs = [list(pair) for pair in zip(*bits.values(), strict=True)]
     figure = Figure("Nested brackets", "", "bits a symbol", {"": pairs}, list(bits), kind="bars")
     note = (
-        "Here the plain network learns faster, at rates of 0.003, 0.01 and 0.02 alike and also in 1,000 steps. "
-        "The paper's gain is of 1,500 units, trained for days by a second-order method."
+        "Here the plain network learns faster, at rates of 0.003, 0.01 and 0.02 alike, and in 1,000 "
+        "steps too. The paper's gain is of 1,500 units, trained for days by a second-order method."
     )
     return Evidence({"multiplicative-units-help": checks}, figure, note=note)
 
