@@ -48,7 +48,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     },
     "char-gpt": {
         "data": "tinyshakespeare/input.txt.xz",
-        "epochs": 16,
+        "epochs": 11,
         "settings": {
             "text.level": "char",
             "text.steps": 128,
@@ -57,7 +57,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
             "model.layers": 4,
             "model.heads": 4,
             "model.positions": "learned",
-            "model.dropout": 0.1,
+            "model.dropout": 0.05,
             "optimizer.name": "adamw",
             "optimizer.lr": 2e-3,
             "optimizer.weight_decay": 0.1,
