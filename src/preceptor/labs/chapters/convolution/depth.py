@@ -42,7 +42,7 @@ def _without_shortcuts(net: nn.Module) -> nn.Module:
 
 def _trained(depth: int, kind: str, setup: Setup) -> preceptor.Population:
     return preceptor.train_population(
-        _net(depth, kind), "digits", seeds=setup.seeds(3, 5), epochs=setup.size(3, 20), batch_size=64,
+        _net(depth, kind), "digits", seeds=setup.seeds(5, 8), epochs=setup.size(3, 20), batch_size=64,
         lr=2e-3,
         engine="sequential",
         settings={"training.train_examples": 500, "training.restore_best": False, "training.patience": None},

@@ -44,11 +44,11 @@ def learned_and_designed(setup: Setup) -> Evidence:
         "hand-designed": ("hand-designed-features", 0.1),
         "learned": ({"name": "convnet", "channels": [16, 32], "convolutions": 1, "hidden": []}, 5e-3),
     }
-    curves = {name: [[0.0] * len(sizes) for _ in setup.seeds(5, 10)] for name in nets}
+    curves = {name: [[0.0] * len(sizes) for _ in setup.seeds(9, 15)] for name in nets}
     for name, (model, rate) in nets.items():
         for column, n in enumerate(sizes):
             found = preceptor.train_population(
-                model, (x[:n], y[:n]), seeds=setup.seeds(5, 10), lr=rate, epochs=max(10, 4_000 // n),
+                model, (x[:n], y[:n]), seeds=setup.seeds(9, 15), lr=rate, epochs=max(10, 4_000 // n),
                 settings={"data.val": 0.0, "data.test": 0.0, "data.order": "random"},
             )  # fmt: skip
             for row, run in enumerate(found.runs):

@@ -35,7 +35,7 @@ _LARSSON = "Larsson, Maire and Shakhnarovich, FractalNet: Ultra-Deep Neural Netw
 def fractal_columns(setup: Setup) -> Evidence:
     """Train a small FractalNet, and let its columns classify alone."""
     found = preceptor.train_population(
-        lambda: get("fractalnet", (1, 8, 8), 10, channels=(8, 16)), "digits", seeds=setup.seeds(3, 6),
+        lambda: get("fractalnet", (1, 8, 8), 10, channels=(8, 16)), "digits", seeds=setup.seeds(6, 10),
         epochs=setup.size(12, 40), batch_size=64, lr=3e-3, engine="sequential",
         settings={"training.train_examples": 300, "training.patience": None},
     )  # fmt: skip

@@ -38,7 +38,7 @@ _RONNEBERGER = (
 def u_net(setup: Setup) -> Evidence:
     """Train a small U-Net with its skips and without, on synthetic shapes."""
     x, y = _shapes(setup.size(90, 400), setup.seeds(1)[0])
-    seeds, curves = setup.seeds(5, 8), {}
+    seeds, curves = setup.seeds(10, 15), {}
     for name, skips in (("with skips", True), ("without", False)):
         found = preceptor.train_population(
             {"name": "u-net", "base": 4, "depth": 3, "skips": skips}, (x, y), seeds=seeds,
