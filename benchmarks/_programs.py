@@ -1,6 +1,6 @@
 """Network, loss and examples of a training program, taken out of it while it runs.
 
-A program is run until it has trained on a few hundred examples, then stopped. Taken is the network as it
+A program is run until it has trained on some thousand examples, then stopped. Taken is the network as it
 stood before its first pass, what it was given, and the call of a loss in `torch.nn.functional` with what it
 was asked for. Programs with several networks or losses in one step have no such three, and are left out with
 a reason.
@@ -27,7 +27,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 __all__ = ["Parts", "Unsuited", "taken_apart"]
 
 _Call = tuple[str, Tensor, Tensor, dict[str, Any]]
-_EXAMPLES, _STEPS = 300, 60
+_EXAMPLES, _STEPS = 4600, 1200  # as many as the checks take of any data, and what is held out
 _LOSSES = (
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div",
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "hinge_embedding_loss", "multi_margin_loss",
@@ -89,6 +89,8 @@ class _Seen:
         if len(self.passes) != 1 or len(self.calls) != 1:
             raise Unsuited(f"{len(self.passes)} passes and {len(self.calls)} losses a step")
         (args, output), call = self.passes[0], self.calls[0]
+        if self.steps:  # of later steps the inputs and targets are wanted: no graph is kept
+            output, call = None, (call[0], call[2], *call[2:])
         self.steps.append((args, output, call))
         self.passes, self.calls = [], []
         if len(self.steps) >= _STEPS or sum(len(one[0][0]) for one in self.steps) >= _EXAMPLES:
@@ -114,6 +116,8 @@ def _heard(seen: _Seen) -> Iterator[None]:
             if not seen.inside:
                 if args:
                     raise Unsuited("a loss with more than two inputs")
+                if options.get("reduction") == "none":
+                    raise Unsuited("a loss that the program itself sums")
                 seen.called(name, given, asked, options)
             return made
 
@@ -131,7 +135,7 @@ def _heard(seen: _Seen) -> Iterator[None]:
 
 
 def taken_apart(program: Path) -> Parts:
-    """Run a program until it has trained on some hundred examples, and return what it consists of.
+    """Run a program until it has trained on some thousand examples, and return what it consists of.
 
     Raises:
         Unsuited: it is not one network, one loss and examples.
@@ -190,4 +194,15 @@ def _parts(model: nn.Module, seen: _Seen) -> Parts:
                 raise Unsuited("inputs of several lengths")
             held.append(one.detach())
     joined = tuple(torch.cat(held) for held in xs)
-    return Parts(model.train(), loss, joined[0] if len(joined) == 1 else joined, torch.cat(ys))
+    once = _distinct(joined)
+    joined, y = tuple(one[once] for one in joined), torch.cat(ys)[once]
+    return Parts(model.train(), loss, joined[0] if len(joined) == 1 else joined, y)
+
+
+def _distinct(inputs: tuple[Tensor, ...]) -> Tensor:
+    """Return the places of examples that had not come before: a second pass brings no others to hold out."""
+    keys = [b"".join(one[i].numpy().tobytes() for one in inputs) for i in range(len(inputs[0]))]
+    first: dict[bytes, int] = {}
+    for i, key in enumerate(keys):
+        first.setdefault(key, i)
+    return torch.tensor(sorted(first.values()))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-# The entries' examples are executed by tests/catalogue/, each alone; the samples are run by the pages.
-collect_ignore = ["catalogue", "samples"]
+# The entries' examples are executed by tests/catalogue/, each alone; the samples are run by the pages; what
+# the site is built with is not installed for the tests.
+collect_ignore = ["catalogue", "docstrings.py", "samples"]
 
 
 @pytest.fixture(autouse=True)

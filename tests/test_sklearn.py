@@ -47,6 +47,7 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 def test_only_float32_is_excused() -> None:
     """What is expected to fail fails by rounding alone."""
     net = PreceptorClassifier(epochs=3, random_state=0).fit(X, Y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import unicodedata
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -18,13 +19,38 @@ __all__ = [
     "ProcessFailed",
     "StorageError",
     "UnknownName",
+    "did_you_mean",
     "import_extra",
     "nearest",
+    "printable",
 ]
 
 
+_TURNING = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)  # they reorder what stands around them
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal or a page would obey: control characters, turned writing.
+
+    Example:
+        >>> printable("a\\x1b[2Jb"), printable("as\\u202ewas")
+        ('a�[2Jb', 'as�was')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs", "Cn") and c not in _TURNING) else "�"
+        for c in text
+    )
+
+
+_MANY = 100  # names, of which the first few by letter help nobody
+
+
 class PreceptorError(Exception):
-    """The root of every error that Preceptor raises on purpose.
+    """The root of every error that Preceptor raises on purpose. Its message is printable, whatever was read.
 
     Arguments:
         problem: what is wrong, in one sentence.
@@ -51,7 +77,8 @@ class PreceptorError(Exception):
     ) -> None:
         self.problem, self.expected, self.received, self.hint = problem, expected, received, hint
         parts = (("expected", expected), ("received", received), ("try", hint))
-        super().__init__("\n".join([problem, *(f"  {label:<8}  {text}" for label, text in parts if text)]))
+        lines = [problem, *(f"  {label:<8}  {text}" for label, text in parts if text)]
+        super().__init__(printable("\n".join(lines)))
 
 
 class ConfigError(PreceptorError, ValueError):
@@ -71,10 +98,11 @@ class UnknownName(PreceptorError, KeyError):
 
     def __init__(self, what: str, name: str, choices: Iterable[str], *, hint: str | None = None) -> None:
         known = sorted(set(choices))
-        self.name, self.suggestions = name, nearest(name, known)
+        self.name, self.choices, self.suggestions = name, known, nearest(name, known)
         shown = ", ".join(known[:12]) + (f", … ({len(known)} in all)" if len(known) > 12 else "")
-        if hint is None and self.suggestions:
-            hint = "did you mean " + " or ".join(repr(s) for s in self.suggestions) + "?"
+        if len(known) > _MANY:
+            shown = f"one of {len(known):,} names"
+        hint = hint or did_you_mean(name, known)
         super().__init__(
             f"unknown {what} {name!r}", expected=shown or "(none exist)", received=repr(name), hint=hint
         )
@@ -111,6 +139,17 @@ def nearest(name: str, choices: Iterable[str], n: int = 2) -> list[str]:
     """
     close = difflib.get_close_matches(name, list(choices), n=max(n, 5), cutoff=0.6)
     return sorted(close, key=lambda choice: sorted(choice) != sorted(name))[:n]
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str | None:
+    """Return the hint that a misspelt name gets, None where nothing is spelt like it.
+
+    Example:
+        >>> did_you_mean("adma", ["adam", "sgd"])
+        "did you mean 'adam'?"
+    """
+    close = nearest(name, choices)
+    return "did you mean " + " or ".join(map(repr, close)) + "?" if close else None
 
 
 def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import json
 import lzma
 import math
@@ -17,9 +18,10 @@ from typing import IO, Any, cast
 
 from safetensors import SafetensorError
 
-from preceptor.errors import DataError, StorageError
+from preceptor.errors import DataError, StorageError, nearest
+from preceptor.untrusted import Unpacked
 
-__all__ = ["atomic", "open_text", "own_file", "strict", "write_json", "write_text"]
+__all__ = ["atomic", "open_text", "own_file", "similar", "strict", "write_json", "write_text"]
 
 _INTACT = ", then resume or try again: what stood there before is intact"
 _HINTS = {
@@ -30,6 +32,27 @@ _HINTS = {
     errno.EROFS: "choose a folder on a disk that is not read-only, with --out",
 }
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open}
+
+
+def similar(path: Path) -> str | None:
+    """Return a hint with what is there under nearly the same name; None where nothing is.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "houses.csv").touch()
+        >>> similar(folder / "housse.csv").endswith("houses.csv'?")
+        True
+    """
+    try:
+        close = nearest(path.name, (each.name for each in path.parent.iterdir()))
+    except OSError:
+        return None
+    return (
+        "did you mean " + " or ".join(repr(str(path.parent / name)) for name in close) + "?"
+        if close
+        else None
+    )
 
 
 @contextmanager
@@ -86,7 +109,7 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     """Open a text file in UTF-8 to be read line by line; gzip and xz, told by the first bytes, are unpacked.
 
     Raises:
-        DataError: no such file, not UTF-8, or a damaged archive.
+        DataError: no such file, not UTF-8, a damaged archive, or one that grows beyond all measure.
         StorageError: the operating system will not let it be read.
 
     Example:
@@ -102,9 +125,10 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     try:
         with path.open("rb") as raw:
             head = raw.read(6)
-        opened = next((read for magic, read in _PACKED.items() if head.startswith(magic)), open)
-        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            yield cast("IO[str]", file)
+        unpack = next((read for magic, read in _PACKED.items() if head.startswith(magic)), None)
+        binary: IO[bytes] = path.open("rb") if unpack is None else cast("IO[bytes]", Unpacked(path, unpack))
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as file:
+            yield file
     except UnicodeDecodeError as error:
         raise DataError(
             f"{str(path)!r} is not UTF-8 text",

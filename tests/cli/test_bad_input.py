@@ -73,6 +73,7 @@ DATA = {
     "no idx file": (["t10k-images-idx3-ubyte"], ["t10k-images-idx3-ubyte"]),
     "no data": ([], ["nothing to train on", "preceptor train digits"]),
     "no such experiment": (["absent.toml"], ["no such experiment", "absent.toml"]),
+    "a misspelt experiment": (["brokn.toml"], ["no such experiment", "did you mean 'broken.toml'"]),
     "a broken experiment": (["broken.toml"], ["not valid TOML"]),
 }  # fmt: skip
 
@@ -113,8 +114,10 @@ SETTINGS = {
     "training.grad_accumulation=0": ["training.grad_accumulation is not usable"],
     "training.max_grad_norm=0": ["training.max_grad_norm is not usable", "greater than 0"],
     "training.patience=0": ["training.patience is not usable"],
+    "training.precision=bf6": ["training.precision is not usable", "did you mean 'bf16'"],
     "training.precision=fp8": ["training.precision is not usable", "'fp32', 'bf16' or 'fp16'"],
     "training.monitor=val_acc": ["no history key 'val_acc'", "val_accuracy"],
+    "training.monitor=val_los": ["no history key 'val_los'", "did you mean 'val_loss'"],
     "training.mode=up": ["training.mode is not usable"],
     "training.train_examples=-1": ["training.train_examples is not usable", "an integer ≥ 0, or 'auto'"],
     "training.device=gpu": ["the device cannot be used", "'gpu'", "preceptor env"],
@@ -129,7 +132,8 @@ SETTINGS = {
     "name=": ["name is not usable"],
     "name=../x": ["name is not usable", "a name that a folder can have"],
     "name=.x": ["name is not usable"],
-    "task=clasification": ["unknown task", "classification"],
+    "task=clasification": ["unknown task", "did you mean 'classification'"],
+    "metrics=[acuracy]": ["unknown metric 'acuracy'", "did you mean 'accuracy'"],
     "alone": ["a setting has no value", "key=value"],
     "=3": ["a setting has no value"],
 }  # fmt: skip
@@ -194,6 +198,7 @@ def test_an_unknown_verb(cli: Cli) -> None:
     done = cli("trian", "digits")
     assert done.code == 2
     assert "No such command 'trian'" in done.err
+    assert "Did you mean 'train'" in done.err
 
 
 def test_a_broken_experiment_names_the_place(cli: Cli, tmp_path: Path) -> None:

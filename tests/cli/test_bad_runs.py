@@ -89,6 +89,8 @@ def three():
 
 MODELS = {
     "own.py:Missing": ["cannot import the model 'own.py:Missing'", "path/to/file.py:Name", "'Missing'"],
+    "own.py:Nett": ["cannot import the model", "own.py has no 'Nett'", "did you mean 'Net'"],
+    "onw.py:Net": ["cannot import the model", "no file 'onw.py'", "did you mean 'own.py'"],
     "absent.py:Net": ["cannot import the model", "absent.py"],
     "own.py": ["cannot import the model 'own.py'", "path/to/file.py:Name"],
     "own.py:": ["cannot import the model"],
@@ -265,7 +267,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "no experiment": ("experiment.toml", Path.unlink, "no such experiment"),
     "experiment garbled": ("experiment.toml", garble, "TOML"),
     "preprocessing garbled": ("preprocessing.json", garble, "cannot read run/preprocessing.json"),
-    "another preprocessing": ("preprocessing.json", empty, "the saved preprocessing cannot be read"),
+    "another preprocessing": ("preprocessing.json", empty, "cannot read the saved preprocessing"),
     "no history": ("history.csv", Path.unlink, "no history in run"),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from preceptor.diagnosis.finding import Finding
 from preceptor.errors import ConfigError
 from preceptor.report.live import find_runs, list_page, look_at, run_page
 from preceptor.run import _keeping
+from preceptor.seals import sealed
 from preceptor.training import State
 
 from .conftest import Cli
@@ -39,7 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (training / name).write_bytes((folder / "a <b>&1" / name).read_bytes())
     manifest = json.loads((training / "manifest.json").read_text())
     (training / "manifest.json").write_text(
-        json.dumps({**manifest, "status": "running", "best_epoch": None, "ledger": []})
+        json.dumps(sealed({**manifest, "status": "running", "best_epoch": None, "ledger": []}))
     )
     (training / "state").mkdir()
     facts = {"epoch": 4, "epochs": 10, "batch": 2, "batches": 4}

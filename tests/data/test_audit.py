@@ -74,6 +74,7 @@ def smooth(n: int, side: int = 32, seed: int = 0) -> np.ndarray:
 # Clean sets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "wine", "breast-cancer", "diabetes", "digits"])
 def test_clean_sets_have_no_flaws(name: str) -> None:
     dataset = load(name)
@@ -86,6 +87,7 @@ def test_clean_sets_have_no_flaws(name: str) -> None:
     assert "nothing to warn of" in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_drawn_sets_have_no_flaws(seed: int) -> None:
     made = rows(160, seed)
@@ -158,6 +160,7 @@ def test_planted_columns(planted: str) -> None:
     assert flaw.remedy
 
 
+@pytest.mark.slow
 def test_a_few_gaps_are_told_and_no_flaw() -> None:
     made = rows()
     made["a"][4] = float("nan")
@@ -370,6 +373,7 @@ def test_parts_of_two_kinds() -> None:
     assert moved.columns == ("x2",)
 
 
+@pytest.mark.slow
 def test_parts_that_differ_in_a_dependence_alone() -> None:
     x = DRAW(0).normal(size=(700, 4))
     x[500:, 1] = x[500:, 0]
@@ -392,6 +396,7 @@ def test_categories_and_classes_that_moved() -> None:
 # The audit itself
 
 
+@pytest.mark.slow
 def test_it_survives_being_written() -> None:
     x, y = blobs()
     dataset = load((np.concatenate([x, x[:12]]), np.concatenate([y, y[:12]])))
@@ -399,10 +404,11 @@ def test_it_survives_being_written() -> None:
     again = Audit.from_plain(json.loads(json.dumps(found.to_plain())))
     assert str(again) == str(found)
     assert [flaw.rows for _, flaw in again.flaws] == [flaw.rows for _, flaw in found.flaws]
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="cannot read the saved audit"):
         Audit.from_plain({"about": "x"})
 
 
+@pytest.mark.slow
 def test_quick_leaves_out_what_is_slow() -> None:
     iris = load("iris")
     found = examine(iris, split(iris), quick=True)

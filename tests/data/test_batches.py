@@ -18,6 +18,7 @@ def tensors(batches: object, skip: int = 0) -> list[torch.Tensor]:
     return [torch.cat([x.flatten(), y.flatten().to(x.dtype)]) for x, y in batches.epoch(skip)]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @given(n=st.integers(1, 60), size=st.integers(1, 20), features=st.integers(1, 17), seed=st.integers(0, 5))
 def test_each_example_once_and_length(n: int, size: int, features: int, seed: int) -> None:
     x = torch.arange(float(n))[:, None].expand(n, features).contiguous()
@@ -30,6 +31,7 @@ def test_each_example_once_and_length(n: int, size: int, features: int, seed: in
     assert all(len(y) == batches.batch_size for _, y in seen[:-1])
 
 
+@pytest.mark.slow
 @given(
     n=st.integers(1, 40), size=st.integers(1, 9), features=st.sampled_from([1, 3, 16]), cut=st.integers(0, 40)
 )
@@ -69,6 +71,7 @@ def test_the_order_is_its_own() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_the_order_changes_from_pass_to_pass_and_is_uniform() -> None:
     batches = TensorBatches(torch.zeros(4, 1), torch.arange(4), batch_size=4)
     firsts = [next(iter(batches.epoch()))[1][0].item() for _ in range(4000)]
@@ -94,6 +97,7 @@ class Noisy(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return noise + index, torch.tensor(index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_generator", [False, True])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_is_continued_exactly(own_generator: bool, workers: int) -> None:

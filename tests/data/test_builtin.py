@@ -26,6 +26,7 @@ def test_sets(name: str, kind: str, shape: tuple[int, ...], rows: int, classes: 
     assert len(data.feature_names) == (shape[0] if kind == "vectors" else 0)
 
 
+@pytest.mark.slow
 def test_every_set_is_tested() -> None:
     assert {load(name).name for name in BUILT_IN} == set(BUILT_IN)
 

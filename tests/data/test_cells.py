@@ -78,6 +78,7 @@ def test_what_python_would_read_as_a_number() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)), min_size=1))
 def test_numbers_come_back_to_the_bit(values: list[float | None]) -> None:
     cells = ["" if v is None else repr(v) for v in values]
@@ -85,6 +86,7 @@ def test_numbers_come_back_to_the_bit(values: list[float | None]) -> None:
     np.testing.assert_array_equal(make_column("x", cells, row).values, expected)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(), min_size=1))
 def test_categories_are_the_stripped_text(cells: list[str]) -> None:
     column = make_column("x", cells, row, kind="category")

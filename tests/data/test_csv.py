@@ -95,6 +95,7 @@ _word = _text.filter(lambda t: t.lower() not in MISSING and not is_number(t))
 _number = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(_word, _number), min_size=2), st.sampled_from(",;\t"))
 def test_written_then_read(tmp_path: Path, rows: list[tuple[str, float | None]], delimiter: str) -> None:

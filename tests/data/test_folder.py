@@ -120,6 +120,7 @@ def test_new_images_are_fitted_as_in_training(pets: Path, tmp_path: Path) -> Non
     assert (raw.shape, raw.min()) == ((1, 1, 4, 4), 200)
 
 
+@pytest.mark.slow
 def test_an_image_size_for_other_data() -> None:
     assert load("digits", image_size=16).shape == (1, 16, 16)
     assert load("digits", image_size=8).notes == load("digits").notes

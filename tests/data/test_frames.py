@@ -118,7 +118,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     content = (tmp_path / "t.parquet").read_bytes()
     for damaged in (content[:100], b"", b"no parquet at all", content[: len(content) // 2] + content[-8:]):
         (tmp_path / "t.parquet").write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be read as Parquet"):
+        with pytest.raises(DataError, match=r"cannot read .* as Parquet"):
             read_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match="no file"):
         read_parquet(tmp_path / "t.parquett")

@@ -166,6 +166,7 @@ def test_a_known_shape() -> None:
     )
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_result(tmp_path: Path) -> None:
     path = tmp_path / "0.png"
     Image.fromarray(np.tile(COLOUR, (40, 40, 1))).save(path)  # 320×240, 230 kB decoded

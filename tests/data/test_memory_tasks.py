@@ -49,6 +49,7 @@ def test_sizes_and_seeds_are_checked():
         copy_task(5, seed="one")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru", "transformer", "tcn"])
 def test_networks_for_sequences_are_trained_by_name(name: str, tmp_path):
     x, y = adding_problem(64, length=6)

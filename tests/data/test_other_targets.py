@@ -127,6 +127,7 @@ def test_texts_are_rows_of_symbols_and_return():
         ready.preprocessor.targets(np.array(["35"]))
 
 
+@pytest.mark.slow
 def test_the_digits_of_a_strip_occur_in_one_part_alone():
     data = load("digit-strips")
     assert data.target_kind == "texts"

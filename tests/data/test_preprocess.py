@@ -21,6 +21,7 @@ numbers = st.one_of(st.floats(-1e30, 1e30), st.just(float("nan")), st.floats(-1,
 words = st.one_of(st.none(), st.sampled_from("abc"), st.text(max_size=3))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(numbers, words, st.floats(-1e30, 1e30)), min_size=2, max_size=30),

@@ -42,6 +42,7 @@ def test_constants_have_no_deviation(value: float) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(hnp.arrays(float, st.tuples(st.integers(2, 40), st.integers(1, 4)), elements=finite))
 def test_training_rows_get_mean_0_and_deviation_1(values: np.ndarray) -> None:

@@ -36,6 +36,7 @@ def checked(dataset: Any, train: np.ndarray, raw: Any) -> Shift | None:
 # Silence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_drawn_alike_raises_no_alarm(name: str, seed: int) -> None:
@@ -67,6 +68,7 @@ CAUSES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CAUSES)
 def test_known_causes_are_named(case: str) -> None:
     name, change, said = CAUSES[case]
@@ -78,6 +80,7 @@ def test_known_causes_are_named(case: str) -> None:
     assert found.cause.after < 0.5 * found.cause.before
 
 
+@pytest.mark.slow
 def test_swapped_channels_of_colour_images() -> None:
     draw = np.random.default_rng(0)
     level = np.array([40.0, 120.0, 200.0])[:, None, None]
@@ -88,6 +91,7 @@ def test_swapped_channels_of_colour_images() -> None:
     assert checked(dataset, np.arange(150), images[150:]) is None
 
 
+@pytest.mark.slow
 def test_an_empty_column_is_said_to_be_one() -> None:
     dataset, train, rest = halves("wine")
     raw = dataset.inputs[rest].copy()
@@ -98,6 +102,7 @@ def test_an_empty_column_is_said_to_be_one() -> None:
     assert "is 0 throughout" in found.moved[0].text
 
 
+@pytest.mark.slow
 def test_noise_has_no_known_cause() -> None:
     dataset, train, _ = halves("wine")
     found = checked(dataset, train, np.random.default_rng(0).gumbel(size=(50, 13)) * 40)
@@ -105,6 +110,7 @@ def test_noise_has_no_known_cause() -> None:
     assert found.cause is None
 
 
+@pytest.mark.slow
 def test_a_dependence_that_is_gone() -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=(2000, 1)) + 0.05 * draw.normal(size=(2000, 6))
@@ -171,6 +177,7 @@ def test_tables(houses: Any) -> None:
 # What is kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_it_is_small_and_survives_being_written(name: str, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
@@ -206,6 +213,7 @@ def test_of_many_examples_a_sketch_is_kept() -> None:
     assert kept.trained_on(x[7000:]) == pytest.approx(1000, abs=120)  # 4 deviations of the share that is seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "x",
     [torch.arange(240).reshape(40, 6) % 9, torch.randn(40, 3, 5, generator=torch.Generator().manual_seed(0))],
@@ -217,6 +225,7 @@ def test_other_tensors(x: torch.Tensor) -> None:
     assert compare(kept, dataset.inputs[:20] * 50 + 500) is not None
 
 
+@pytest.mark.slow
 def test_images_of_another_size_are_compared_as_far_as_they_can_be() -> None:
     draw = np.random.default_rng(0)
     dataset = load((draw.integers(0, 255, (60, 1, 16, 16)).astype(np.uint8), np.arange(60) % 2))
@@ -240,6 +249,7 @@ def test_the_distance_is_that_of_two_samples_to_what_the_quantiles_leave_open(mo
         assert p >= 0.5 * exact.pvalue
 
 
+@pytest.mark.slow
 def test_p_values_of_equal_distributions_are_not_too_small() -> None:
     draw = np.random.default_rng(0)
     p = []

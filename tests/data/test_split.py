@@ -23,6 +23,7 @@ def labelled(labels: list[int]) -> Dataset:
 fractions = st.sampled_from([0.0, 0.1, 0.15, 0.25, 0.4])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=120), fractions, fractions, st.integers(0, 2**32 - 1))
 def test_a_partition_in_proportion(labels: list[int], val: float, test: float, seed: int) -> None:

@@ -39,6 +39,7 @@ def test_a_target_constant_in_training_is_only_shifted() -> None:
     assert coder.apply([2.5, 3.5]).tolist() == [[0.0], [1.0]]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=30), st.sampled_from([torch.float32, torch.float64])
 )

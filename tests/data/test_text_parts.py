@@ -161,6 +161,7 @@ def test_pieces_make_the_same_ids_as_lines(file: Path, monkeypatch: pytest.Monke
 # Measuring
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(length=st.integers(2, 90), columns=st.integers(1, 6), steps=st.integers(1, 9), carried=st.booleans())
 def test_every_symbol_but_the_first_is_predicted_once(length: int, columns: int, steps: int, carried: bool):

@@ -77,3 +77,25 @@ def test_damage_is_named(seen: Observed, tmp_path: Path, content: str) -> None:
     (tmp_path / "observed.json").write_text(content)
     with pytest.raises(StorageError, match=r"observed\.json"):
         Observed.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "observed.json"])
+def test_a_changed_byte_is_noticed(seen: Observed, tmp_path: Path, name: str) -> None:
+    seen.save(tmp_path)
+    path = tmp_path / name
+    text = path.read_text()
+    at = text.index("0.3") if "0.3" in text else text.index("32")
+    path.write_text(text[:at] + "9" + text[at + 1 :])
+    with pytest.raises(StorageError, match="has changed since it was written"):
+        Observed.load(tmp_path)
+
+
+def test_what_belongs_to_an_older_record_is_left_out(seen: Observed, tmp_path: Path) -> None:
+    seen.save(tmp_path)
+    older = (tmp_path / "observed.json").read_bytes()
+    seen.record.facts["later"] = True
+    seen.save(tmp_path)
+    del seen.record.facts["later"]
+    (tmp_path / "observed.json").write_bytes(older)
+    left = Observed.load(tmp_path)
+    assert (left.graphs, left.steps) == ({}, Observed(left.record, left.protocol).steps)

@@ -53,14 +53,42 @@ class Greedy(nn.Linear):
         return super().forward(x)
 
 
+class Insatiable(Greedy):
+    """Asks for it on any number of examples."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            torch.empty(10**15)
+        return super().forward(x)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_taken_in_parts(points: Points, tmp_path: Path) -> None:
+    given = {"data": (points.x, points.y), "epochs": 2, "batch_size": 40}
+    told = r"a batch of 40 did not fit into memory: from step 1 on it is taken in parts of 10"
+    with pytest.warns(UserWarning, match=told):
+        run = preceptor.train(Greedy, **given, out=tmp_path / "run")
+    whole = preceptor.train(lambda: nn.Linear(6, 3), **given, out=False)
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(run.model.state_dict()[name], value)
+    assert run.history[:, "micro_batch"] == [10, 10]
+    loaded = preceptor.load(tmp_path / "run", model=Greedy)
+    assert [note.rpartition("in ")[2].split(",")[0] for note in loaded.notes] == [
+        "parts of 20",
+        "parts of 10",
+    ]
+    assert "taken in parts of 10" in run.report().read_text(encoding="utf-8")
+
+
 def test_a_step_that_does_not_fit_into_memory(points: Points, tmp_path: Path) -> None:
-    given = {"model": Greedy, "data": (points.x, points.y), "epochs": 1}
-    with pytest.raises(OutOfMemory, match=r"batch_size=20 with grad_accumulation=2") as caught:
+    given = {"model": Insatiable, "data": (points.x, points.y), "epochs": 1}
+    with (
+        pytest.warns(UserWarning, match="did not fit"),
+        pytest.raises(OutOfMemory, match=r"batch_size=40, in parts of 1 on cpu") as caught,
+    ):
         preceptor.train(**given, batch_size=40, out=tmp_path / "run")
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert RunFolder(tmp_path / "run").manifest["status"] == "failed"
     assert RunFolder(tmp_path / "run").state.is_file()
-    assert preceptor.train(**given, batch_size=10, grad_accumulation=4, out=False).status == "finished"
 
 
 def test_a_model_that_does_not_fit_into_memory(points: Points) -> None:

@@ -145,7 +145,12 @@ def test_images_are_drawn_in_the_shades_of_the_data(tmp_path: Path):
 def test_anomalies_end_to_end(tmp_path: Path):
     settings = {**QUIET, "data.anomalies": 4, "data.contamination": 0.1}
     run = preceptor.train(
-        data="digits", task="anomaly-detection", epochs=15, out=tmp_path / "r", settings=settings
+        "reconstruction-error",
+        "digits",
+        task="anomaly-detection",
+        epochs=15,
+        out=tmp_path / "r",
+        settings=settings,
     )
     found = run.test()
     assert found.metrics["roc_auc"] >= 0.9

@@ -74,3 +74,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(CheckpointError, match="cannot read"):
             Journal(path)
+
+
+def test_a_changed_line_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    written(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"value": 0.5', b'"value": 0.4'))
+    with pytest.raises(CheckpointError, match="has changed since it was written"):
+        Journal(path)
+    lines = whole.splitlines(keepends=True)
+    for at, line in enumerate(lines):
+        path.write_bytes(b"".join([*lines[:at], line.replace(b'"crc32"', b'"crc31"'), *lines[at + 1 :]]))
+        with pytest.raises(CheckpointError, match="a line without a checksum"):
+            Journal(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from preceptor.errors import CheckpointError
 from preceptor.training import Callback, Checkpoints, Problem, State, checkpoints, fit
+from preceptor.training.storage import load_tree, save_tree
 
 MakeProblem = Callable[..., Problem]
 
@@ -110,3 +112,41 @@ def test_a_missing_or_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"\x00" * 40)
     with pytest.raises(CheckpointError, match="cannot read"):
         Checkpoints(tmp_path / "c").load()
+
+
+def test_the_one_before_is_read_where_the_latest_is_damaged(tmp_path: Path) -> None:
+    keeper = Checkpoints(tmp_path / "c.safetensors")
+    for step in (1, 2, 3):
+        keeper.save({"step": step, "w": torch.full((50,), float(step))})
+    data = bytearray(keeper.path.read_bytes())
+    data[-7] ^= 4  # one bit of one weight
+    keeper.path.unlink()
+    keeper.path.write_bytes(data)
+    after = Checkpoints(keeper.path)
+    assert after.load()["step"] == 2
+    told = r"cannot read \S*c.safetensors \(ValueError: its content has changed.*before it, \S+, of step 2"
+    assert re.match(told, after.notes[0])
+    after.save({"step": 4})
+    assert Checkpoints(keeper.path).load()["step"] == 4
+    assert load_tree(after.previous)["step"] == 2  # not the damaged one
+    after.path.unlink()
+    assert after.exist
+    after.previous.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="No such file"):
+        after.load()
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    save_tree(path, {"step": 3, "w": torch.arange(3.0), "none": None, "pair": (1, "a")})
+    sound = path.read_bytes()
+    for at in range(0, 8 * len(sound), 29):
+        data = bytearray(sound)
+        data[at // 8] ^= 1 << at % 8
+        path.write_bytes(data)
+        try:
+            tree = load_tree(path)
+        except CheckpointError:
+            continue
+        assert b'"crc32"' not in data  # its own name: nothing else has changed
+        assert repr(tree) == repr({"step": 3, "w": torch.arange(3.0), "none": None, "pair": (1, "a")})

@@ -188,3 +188,47 @@ class TestWrite:
         made = RunFolder.create("iris", FILES, runs=tmp_path)
         made.write("history.csv", "epoch,val_loss\n1,0.5\n")
         assert made.history[0] == {"epoch": 1, "val_loss": 0.5}
+
+
+class TestDamage:
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> RunFolder:
+        made = RunFolder.create("iris", {**FILES, "preprocessing.json": "{}"}, runs=tmp_path)
+        made.write("history.csv", "epoch,val_loss\n1,0.5\n")
+        made.write_weights("best", {"w": torch.ones(3)})
+        made.seal(status="finished", best_epoch=1)
+        return made
+
+    @pytest.mark.parametrize(
+        "name",
+        ["manifest.json", "experiment.toml", "preprocessing.json", "history.csv", "weights/best.safetensors"],
+    )
+    def test_a_flipped_bit_is_named(self, made: RunFolder, name: str) -> None:
+        path = made.path / name
+        data = bytearray(path.read_bytes())
+        data[-1 if name == "preprocessing.json" else -5] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match=rf"{name}[\s\S]*(changed|checksum|cannot)"):
+            _ = made.manifest, made.experiment, made.preprocessing, made.history, made.weights()
+
+    def test_what_is_written_later_is_sealed_again(self, made: RunFolder) -> None:
+        made.write("history.csv", "epoch,val_loss\n1,0.25\n")
+        made.update_manifest(ledger=[{"look": 1}])
+        again = RunFolder(made.path)
+        assert again.history[0, "val_loss"] == 0.25
+        assert set(again.manifest["sealed"]) == {"experiment.toml", "preprocessing.json", "history.csv"}
+        again.unseal("experiment.toml", status="running")
+        again.write("history.csv", "epoch\n1\n")
+        assert set(again.manifest["sealed"]) == {"experiment.toml"}
+
+    def test_a_manifest_whose_checksum_is_gone(self, made: RunFolder) -> None:
+        path = made.path / "manifest.json"
+        path.write_text(path.read_text().replace('"crc32"', '"crc31"'))
+        with pytest.raises(CheckpointError, match="'crc32' is missing"):
+            _ = made.manifest
+
+    def test_leftovers_go(self, made: RunFolder) -> None:
+        for place in ("", "weights/", "state/"):
+            (made.path / f"{place}.a.json.12.tmp").touch()
+        made.tidy()
+        assert not list(made.path.rglob("*.tmp"))

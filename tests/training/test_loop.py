@@ -340,9 +340,7 @@ class TestExceptions:
             def forward(self, x: Tensor) -> Tensor:
                 raise error
 
-        with pytest.raises(
-            OutOfMemory, match=r"batch_size=8 on cpu[\s\S]*batch_size=4 with grad_accumulation=2"
-        ):
+        with pytest.raises(OutOfMemory, match=r"batch_size=8, in parts of 1 on cpu[\s\S]*a smaller model"):
             fit(make_problem(Greedy))
 
     def test_labels_out_of_range_are_named(self, make_problem: MakeProblem) -> None:

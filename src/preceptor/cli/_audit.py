@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from preceptor.cli import _findings as findings
+from preceptor.cli._say import echo
 
 __all__ = ["audit"]
 
@@ -48,9 +49,9 @@ def audit(
         raise ConfigError("--fail-on is not usable", expected="warning or never", received=repr(fail_on))
     chosen = parse_assignments(settings or [])
     found = look_over(data, target=target, task=task, settings=chosen, quick=quick)
-    typer.echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
+    echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
     if place is not None:
         write_json(place, found.to_plain())
-        typer.echo(f"{'json':<12}{place}")
+        echo(f"{'json':<12}{place}")
     if fail_on == "warning" and not found.clean:
         raise typer.Exit(findings.FAILED)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 if TYPE_CHECKING:
     from preceptor.catalogue import Entry
     from preceptor.diagnosis.cause import Cause
+    from preceptor.errors import UnknownName
 
 __all__ = ["catalogue"]
 
@@ -18,9 +21,16 @@ __all__ = ["catalogue"]
 def catalogue(
     what: Annotated[
         str | None,
-        typer.Argument(help="A kind (optimizers, causes), a pattern (*net*), 'errata', or 'show'."),
+        typer.Argument(
+            help="A kind (optimizers, causes), a pattern (*net*), 'errata', 'glossary', or 'show'."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="With 'show': the name; with 'errata': a topic.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="With 'show': the name; with 'errata': a topic; with 'glossary': a word or symbol."
+        ),
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="The kind, where several things share a name.")] = None,
     counts: Annotated[
         bool, typer.Option("--counts", help="With architectures: parameters, operations and memory of each.")
@@ -32,7 +42,7 @@ def catalogue(
         ),
     ] = None,
 ) -> None:
-    """List what can be named, by kind or pattern; `show NAME` tells all about one; `errata` are misprints."""
+    """List what can be named, by kind or pattern; `show NAME` tells all about one; `errata`, `glossary`."""
     from preceptor import catalogue as names
     from preceptor.errors import ConfigError
     from preceptor.report.terminal import table
@@ -40,24 +50,26 @@ def catalogue(
     if counts or chart is not None:
         from preceptor.cli._chart import compared
 
-        typer.echo(compared(what, chart))
+        echo(compared(what, chart))
     elif what == "show":
         if name is None:
             raise ConfigError("what is to be shown?", expected="preceptor catalogue show NAME")
-        typer.echo(_shown(name, kind))
+        echo(_shown(name, kind))
     elif what in ("errata", "erratum", "misprints"):
         from preceptor.cli._errata import errata
 
-        typer.echo(errata(name))
+        echo(errata(name))
+    elif what in ("glossary", "term", "terms", "words"):
+        from preceptor.cli._glossary import glossary, is_term
+
+        echo(glossary(name) if name is None or is_term(name) else _shown(name, kind))
     elif what is None:
         kinds = sorted({**names.kinds(), "cause": len(_causes("*"))}.items())
-        typer.echo(table([(k, str(n)) for k, n in kinds], ("kind", "entries")))
+        echo(table([(k, str(n)) for k, n in kinds], ("kind", "entries")))
     elif _is_cause(what):
-        typer.echo(
-            table([(c.id, c.family, c.meaning) for c in _causes("*")], ("name", "family", "what it is"))
-        )
+        echo(table([(c.id, c.family, c.meaning) for c in _causes("*")], ("name", "family", "what it is")))
     else:
-        typer.echo(_found(what, kind))
+        echo(_found(what, kind))
 
 
 def _found(what: str, kind: str | None) -> str:
@@ -77,21 +89,37 @@ def _found(what: str, kind: str | None) -> str:
 
 def _shown(name: str, kind: str | None) -> str:
     from preceptor import catalogue as names
-    from preceptor.errors import UnknownName, nearest
+    from preceptor.errors import UnknownName
 
     if kind is not None and not _is_cause(kind):
         return _page(names.entry(name, kind))
     causes = _causes(name)
     if len(causes) == 1:
         return _cause_page(causes[0])
-    unknown = UnknownName("cause", name, [cause.id for cause in _causes("*")])
     if kind is not None:
-        raise unknown
+        raise UnknownName("cause", name, [cause.id for cause in _causes("*")])
     try:
         return _page(names.entry(name))
     except UnknownName as error:
-        closest = nearest(name, [*error.suggestions, *unknown.suggestions], n=1)
-        raise (unknown if closest and closest[0] in unknown.suggestions else error) from None
+        return _other(name, error)
+
+
+def _other(name: str, error: UnknownName) -> str:
+    """Return what a name means outside the catalogue; raise with the nearest names where that is nothing."""
+    from preceptor.cli._glossary import term_page
+    from preceptor.errors import UnknownName, nearest
+    from preceptor.report.glossary import TERMS, term
+
+    if (word := term(name)) is not None:
+        return term_page(word)
+    others = [cause.id for cause in _causes("*")] + [n for t in TERMS.values() for n in (t.name, *t.aliases)]
+    closest = nearest(name, [*error.suggestions, *nearest(name, others)])
+    hint = (
+        "did you mean " + " or ".join(map(repr, closest)) + "?"
+        if closest
+        else "preceptor catalogue lists the kinds"
+    )
+    raise UnknownName("name", name, error.choices, hint=hint) from None
 
 
 def _is_cause(kind: str | None) -> bool:

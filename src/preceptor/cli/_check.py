@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from preceptor.cli import _findings as findings
+from preceptor.cli._say import echo
 
 __all__ = ["check"]
 
@@ -66,9 +67,9 @@ def check(
         seed=seed,
         seconds=seconds,
     )
-    typer.echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
+    echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
     if place is not None:
         write_json(place, found.to_plain())
-        typer.echo(f"{'json':<8}{place}")
+        echo(f"{'json':<8}{place}")
     if found.stopping:
         raise typer.Exit(1)

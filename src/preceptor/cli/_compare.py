@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["compare"]
 
 
@@ -29,24 +31,24 @@ def compare(
     folders = [RunFolder(run) for run in runs]
     found = compare_runs(folders)
     differences = [(key, *map(str, values)) for key, values in found.settings.items()]
-    typer.echo(table(differences or [("(none differ)", *["" for _ in runs])], ("setting", *found.runs)))
-    typer.echo("")
+    echo(table(differences or [("(none differ)", *["" for _ in runs])], ("setting", *found.runs)))
+    echo("")
     results = [(name, *(_number(v) for v in values)) for name, values in found.metrics.items()]
-    typer.echo(table(results, ("at the best epoch", *found.runs)))
+    echo(table(results, ("at the best epoch", *found.runs)))
     if any(len(group.seeds) > 1 for group in found.groups):
         names = list(dict.fromkeys(name for group in found.groups for name in group.metrics))
         means = [(name, *(_mean(group.metrics.get(name, ())) for group in found.groups)) for name in names]
         heads = [f"{group.name} ({len(group.seeds)})" for group in found.groups]
-        typer.echo("\n" + table(means, ("mean ± deviation (seeds)", *heads)))
+        echo("\n" + table(means, ("mean ± deviation (seeds)", *heads)))
     for difference in found.differences:
-        typer.echo(str(difference))
+        echo(str(difference))
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     if report is not None:
         from preceptor.report.comparison import write
         from preceptor.report.terminal import line
 
-        typer.echo(line("report", str(write(folders, report))))
+        echo(line("report", str(write(folders, report))))
 
 
 def _number(value: object) -> str:

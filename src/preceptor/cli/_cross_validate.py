@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["cross_validate"]
 
 
@@ -50,11 +52,9 @@ def cross_validate(
 
     def tell(one: FoldResult) -> None:
         if not (one.repeat or one.fold):
-            typer.echo(
-                "repeat  fold  examples  " + "  ".join(f"{name:>10}" for name in ("loss", *one.metrics))
-            )
+            echo("repeat  fold  examples  " + "  ".join(f"{name:>10}" for name in ("loss", *one.metrics)))
         measured = "  ".join(f"{value:10.4f}" for value in (one.loss, *one.metrics.values()))
-        typer.echo(f"{one.repeat + 1:>6}  {one.fold + 1:>4}  {one.n:>8}  {measured}")
+        echo(f"{one.repeat + 1:>6}  {one.fold + 1:>4}  {one.n:>8}  {measured}")
 
     result = validate(
         model,
@@ -68,10 +68,8 @@ def cross_validate(
         settings=parse_assignments(settings or []),
         **{key: value for key, value in given.items() if value is not None},
     )
-    typer.echo(
-        line("folds", f"{result.examples:,} examples, {folds} folds, {repeats} times, {result.manner}")
-    )
-    typer.echo(line("result", str(result)))
+    echo(line("folds", f"{result.examples:,} examples, {folds} folds, {repeats} times, {result.manner}"))
+    echo(line("result", str(result)))
     if out is not None:
         write_json(out, result.to_plain())
-        typer.echo(line("written", str(out)))
+        echo(line("written", str(out)))

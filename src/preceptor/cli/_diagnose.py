@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from preceptor.cli import _findings as findings
+from preceptor.cli._say import echo
 
 __all__ = ["diagnose"]
 
@@ -40,19 +41,19 @@ def diagnose(
 
     notes: list[str] = []
     found = judge(source, ignore=wishes.ignore, note=notes.append)
-    typer.echo(f"{'verdict':<9}{counts(found)}")
+    echo(f"{'verdict':<9}{counts(found)}")
     for note in notes:
-        typer.echo(f"{'note':<9}{note}")
+        echo(f"{'note':<9}{note}")
     for block in wishes.said(found):
-        typer.echo(f"\n{block}")
+        echo(f"\n{block}")
     for annotation in wishes.annotated(found):
-        typer.echo(annotation)
+        echo(annotation)
     if place is not None:
         write_json(place, {"findings": wishes.plain(found)})
-        typer.echo(f"{'json':<9}{place}")
+        echo(f"{'json':<9}{place}")
     for label, path, write in wishes.writes(found):
         if path is not None:
             write(path)
-            typer.echo(f"{label:<9}{path}")
+            echo(f"{label:<9}{path}")
     if wishes.fails(found):
         raise typer.Exit(findings.FAILED)

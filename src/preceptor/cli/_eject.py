@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["eject"]
 
 
@@ -14,4 +16,4 @@ def eject(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Print a run as a plain PyTorch script that gives the same weights."""
     from preceptor.run import script
 
-    typer.echo(script(run), nl=False)
+    echo(script(run), nl=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typer
+from preceptor.cli._say import echo
 
 __all__ = ["env"]
 
@@ -15,14 +15,14 @@ def env() -> None:
     from preceptor.training.manifest import extras, versions
 
     for name, version in versions().items():
-        typer.echo(line("", f"{name:<14}{version}"))
+        echo(line("", f"{name:<14}{version}"))
     devices = [
         "cpu",
         *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())),
     ]
     if torch.backends.mps.is_available():
         devices.append("mps")
-    typer.echo(line("devices", ", ".join(devices)))
+    echo(line("devices", ", ".join(devices)))
     for extra, missing in extras().items():
         state = f"missing {', '.join(missing)}: pip install 'preceptor[{extra}]'" if missing else "installed"
-        typer.echo(line("extra", f"{extra:<14}{state}"))
+        echo(line("extra", f"{extra:<14}{state}"))

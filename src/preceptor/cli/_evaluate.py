@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["evaluate"]
 
 
@@ -39,12 +41,12 @@ def evaluate(
         warnings.simplefilter("always")
         found = loaded.evaluate(str(data) if data else on, **({"again": again} if again is not None else {}))
     for note in notes:
-        typer.echo(f"note: {note.message}", err=True)
-    typer.echo(line(found.part if len(found.part) < 9 else "data", str(found)))
+        echo(f"note: {note.message}", err=True)
+    echo(line(found.part if len(found.part) < 9 else "data", str(found)))
     for name, value in {"loss": found.loss, **found.metrics}.items():
         if name == "loss" and value != value:  # of what has none
             continue
-        typer.echo(line("", f"{name:<15} {value:.4f}"))
+        echo(line("", f"{name:<15} {value:.4f}"))
     for name, values in found.by_class.items():
         shown = "  ".join(f"{measure} {value:.3f}" for measure, value in values.items())
-        typer.echo(line("", f"{name:<15} {shown}"))
+        echo(line("", f"{name:<15} {shown}"))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from preceptor.cli import _findings as findings
+from preceptor.cli._say import echo
 
 __all__ = ["export"]
 
@@ -37,5 +38,5 @@ def export(
     if not isinstance(loaded, Run):
         raise ConfigError("no network to export", expected="a run that trained one", received=str(run))
     made = loaded.export(out if out is not None else place, to=to)
-    typer.echo(line("export", str(made.path)))
-    typer.echo(line("equal", str(made)))
+    echo(line("export", str(made.path)))
+    echo(line("equal", str(made)))

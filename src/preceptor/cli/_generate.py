@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["generate"]
 
 
@@ -47,11 +49,11 @@ def generate(
         )
         first = next(pieces, "")
     for note in notes:
-        typer.echo(f"note: {note.message}", err=True)
-    typer.echo(plain + first, nl=False)
+        echo(f"note: {note.message}", err=True)
+    echo(plain + first, nl=False)
     for piece in pieces:
-        typer.echo(piece, nl=False)
-    typer.echo()
+        echo(piece, nl=False)
+    echo()
 
 
 def _lines(text: str) -> str:

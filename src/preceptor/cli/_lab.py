@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 if TYPE_CHECKING:
     from preceptor.labs import Lab
 
@@ -32,7 +34,7 @@ def lab(
 ) -> None:
     """Run a claim of deep learning as an experiment; its verdict: confirmed, refuted or inconclusive."""
     if name is None and not (everything or quick or check):
-        typer.echo(_listed(out))
+        echo(_listed(out))
         return
     from preceptor.cli._labs import perform
     from preceptor.labs import Setup

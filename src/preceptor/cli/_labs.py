@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from preceptor.errors import ConfigError
 from preceptor.labs import Lab, Result, Setup, flipped, keep, perform_all, read_results
 from preceptor.labs.pages import write_page
+from preceptor.report.terminal import Plain
 
 __all__ = ["perform"]
 
@@ -60,7 +60,7 @@ class _Session:
         self.results: list[Result] = []
         self.failed: list[str] = []
         self.began = perf_counter()
-        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+        self.console = Plain(highlight=False, markup=False, soft_wrap=True)
         self.bar = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn(),
             console=self.console, transient=True, disable=not self.console.is_terminal,
@@ -119,7 +119,7 @@ def _shown(result: Result, place: str, kept: Path | None) -> str:
     lines += [*_wrapped("data", one.data), *_wrapped("rule", one.rule)]
     for name, claim in one.claims.items():
         lines += ["", *_wrapped(name, claim.text, apart=": ")]
-        further = {"often said": claim.instead_of, "published": claim.published, "source": claim.source}
+        further = {"often said": claim.instead_of, "reference": claim.reference, "source": claim.source}
         for label, text in further.items():
             lines += _wrapped(label, text) if text else []
         lines += [f"  {check}" for check in evidence.checks[name]]

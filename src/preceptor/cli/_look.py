@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["look"]
 
 
@@ -33,4 +35,4 @@ def look(
     folder = out or run / "look"
     loaded = load(run, model=import_model(model) if model else None)
     for found in loaded.look(*(what or ()), out=folder, examples=examples):
-        typer.echo(f"{found.key:<14}{folder / f'{found.key}.png' if found.rows else found.lead}")
+        echo(f"{found.key:<14}{folder / f'{found.key}.png' if found.rows else found.lead}")

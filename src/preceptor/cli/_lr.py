@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from preceptor.cli._say import echo
+
 if TYPE_CHECKING:
     from preceptor.run import DropTest, RateTest
     from preceptor.training import Experiment
@@ -67,7 +69,7 @@ def lr(
         "engine": engine,
         "experiment": experiment,
         "settings": {"data.target": target, **parse_assignments(settings or [])},
-        "tell": lambda text: typer.echo(f"{'trying':<9}{text}"),
+        "tell": lambda text: echo(f"{'trying':<9}{text}"),
     }
     given |= {k: v for k, v in (("rates", rates), ("seeds", seeds), ("iterations", iterations)) if v}
     if drop:
@@ -88,12 +90,12 @@ def _show(found: RateTest, out: Path | None) -> None:
     from preceptor.report.terminal import table
 
     heads = ("rate", f"best {found.monitor}", f"over {found.losses.shape[1]} seeds", "")
-    typer.echo(table(found.table(), heads))
-    typer.echo(f"{'start':<9}{found.monitor} {found.start:.4g} before training")
+    echo(table(found.table(), heads))
+    echo(f"{'start':<9}{found.monitor} {found.start:.4g} before training")
     _end(str(found), found.engine, found.why)
     if out is not None:
         found.inspection().save(out)
-        typer.echo(f"{'picture':<9}{out}")
+        echo(f"{'picture':<9}{out}")
     if found.lr is None:
         raise typer.Exit(1)
 
@@ -101,12 +103,12 @@ def _show(found: RateTest, out: Path | None) -> None:
 def _show_drop(found: DropTest) -> None:
     from preceptor.report.terminal import table
 
-    typer.echo(table(found.table(), ("lr", "decay", "loss before", "after", "drop", "")))
+    echo(table(found.table(), ("lr", "decay", "loss before", "after", "drop", "")))
     _end(str(found), found.engine, found.why)
     if found.chosen is None:
         raise typer.Exit(1)
 
 
 def _end(text: str, engine: str, why: str) -> None:
-    typer.echo(f"{'result':<9}{text}")
-    typer.echo(f"{'trained':<9}{engine}: {why}")
+    echo(f"{'result':<9}{text}")
+    echo(f"{'trained':<9}{engine}: {why}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["neighbours"]
 
 
@@ -23,4 +25,4 @@ def neighbours(
     found = vectors.neighbours(" ".join(words), count)
     width = max((len(word) for word, _ in found), default=0)
     for word, cosine in found:
-        typer.echo(f"{word:<{width}}  {cosine:.3f}")
+        echo(f"{word:<{width}}  {cosine:.3f}")

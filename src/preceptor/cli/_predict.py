@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["predict"]
 
 
@@ -30,30 +32,32 @@ def predict(
     from preceptor.run import load
     from preceptor.run._answers import columns as columns_of
     from preceptor.training.own_code import import_model
+    from preceptor.untrusted import harmless_cell
 
     loaded = load(run, model=import_model(model) if model else None)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         predictions = loaded.predict(str(data))
     for note in notes:
-        typer.echo(f"note: {note.message}", err=True)
+        echo(f"note: {note.message}", err=True)
     if predictions.ndim > 2:
         from preceptor.cli._grids import write_grids
 
-        typer.echo(write_grids(loaded, predictions, out), nl=False)
+        echo(write_grids(loaded, predictions, out), nl=False)
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if (own := columns_of(loaded, str(data), predictions)) is not None:
-        writer.writerow(["row", *own[0]])
-        writer.writerows([i, *row] for i, row in enumerate(own[1], 1))
+        writer.writerow(["row", *map(harmless_cell, own[0])])
+        writer.writerows([i, *map(harmless_cell, row)] for i, row in enumerate(own[1], 1))
     elif loaded.task.name == "classification":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said already
             sure = loaded.predict_proba(str(data)).max(axis=1)
         writer.writerow(["row", "prediction", "probability"])
         writer.writerows(
-            [i, p, f"{s:.4f}"] for i, (p, s) in enumerate(zip(predictions, sure, strict=True), 1)
+            [i, harmless_cell(p), f"{s:.4f}"]
+            for i, (p, s) in enumerate(zip(predictions, sure, strict=True), 1)
         )
     else:
         columns = predictions.reshape(len(predictions), -1)
@@ -65,4 +69,4 @@ def predict(
     if out:
         write_text(out, text.getvalue())
     else:
-        typer.echo(text.getvalue(), nl=False)
+        echo(text.getvalue(), nl=False)

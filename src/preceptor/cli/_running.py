@@ -5,12 +5,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from preceptor.cli._findings import FAILED, Wishes, place
@@ -56,7 +59,13 @@ def perform(request: Request, hook: Callable[..., Any]) -> NoReturn:
     # The first to be registered is the last to run: after the program's threads and its own such functions.
     atexit.register(closing.at_exit)
     start = run_module if request.module else run_script
-    closing.outcome = outcome = start(request.program, request.args, lambda: _watch(request))
+
+    def watch() -> Any:
+        closing.watch = _watch(request)
+        return closing.watch
+
+    closing.write_when_terminated()
+    closing.outcome = outcome = start(request.program, request.args, watch)
     if not outcome.running:
         closing.write()  # now, while threads can be started; Python refuses that during its exit
     if type(outcome.error) is KeyboardInterrupt and outcome.code == 130:
@@ -73,6 +82,10 @@ def _watch(request: Request) -> Any:
     return Watch(level=request.level, **({"trials": True} if request.trials else {}))
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def _rank() -> int:
     """Return this process's number among those that torchrun has started, 0 without it."""
     rank = os.environ.get("RANK", "")
@@ -85,12 +98,29 @@ class _Closing:
     def __init__(self, request: Request, *, quiet: bool) -> None:
         self.request, self.quiet = request, quiet
         self.outcome: Outcome | None = None
+        self.watch: Any = None  # as soon as there is one, while the program runs
         self.findings: list[Any] | None = None  # None: not judged
         self.patches: Any = None
         self.started = time.time()
         self.lines: list[str] = []
         self.process = os.getpid()
         self.written = self.failed = False
+
+    def write_when_terminated(self) -> None:
+        """Write what has been seen when somebody asks this process to end, and end it as that would have.
+
+        A program with an answer of its own to SIGTERM replaces this one.
+        """
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and _in_main_thread():
+            signal.signal(signal.SIGTERM, self._terminated)
+
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if self.process == os.getpid() and not self.written:
+            self.outcome = self.outcome or Outcome(code=128 + number, watch=self.watch)
+            self.write()
+            self.say()
+        os.kill(os.getpid(), number)
 
     def at_exit(self) -> None:
         if self.outcome is None or self.process != os.getpid():  # not started, or a child that it forked
@@ -102,6 +132,10 @@ class _Closing:
             self.lines.append(
                 _line("note", "--fail-on: threads ran on after the program's end; it exits as it would")
             )
+        self.say()
+
+    def say(self) -> None:
+        """Say on stderr what was written, after everything that the program had to say."""
         for stream in (sys.stdout, sys.stderr):
             _quietly(lambda stream=stream: stream.flush())  # type: ignore[misc]
         said = "".join(f"{line}\n" for line in self.lines)

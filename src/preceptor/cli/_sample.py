@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["sample"]
 
 
@@ -24,20 +26,22 @@ def sample(
 
     from preceptor.files import write_text
     from preceptor.run import load
+    from preceptor.untrusted import harmless_cell
 
     loaded = load(run)
     made = loaded.sample(count, seed)
     if made.ndim > 2:
         from preceptor.cli._grids import write_arrays
 
-        typer.echo(write_arrays({"image": made}, out), nl=False)
+        echo(write_arrays({"image": made}, out), nl=False)
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     encoder = loaded.preprocessor.encoder if loaded.preprocessor is not None else None
-    writer.writerow(getattr(encoder, "names", ()) or [f"x{i}" for i in range(made.shape[1])])
+    names = getattr(encoder, "names", ()) or [f"x{i}" for i in range(made.shape[1])]
+    writer.writerow(map(harmless_cell, names))
     writer.writerows(made.tolist())
     if out:
         write_text(out, text.getvalue())
     else:
-        typer.echo(text.getvalue(), nl=False)
+        echo(text.getvalue(), nl=False)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from preceptor.errors import ConfigError
 from preceptor.report._format import number
-from preceptor.report.terminal import line
+from preceptor.report.terminal import Plain, line
 from preceptor.search import Search
 from preceptor.search.journal import Trial
 from preceptor.search.space import setting_of, written
@@ -43,7 +43,7 @@ class Request:
 
 def perform(request: Request) -> int:
     """Search as requested, print what happens, and return the exit code."""
-    console = Console(highlight=False)
+    console = Plain(highlight=False)
     settings = {_key(key): value for key, value in parse_assignments(request.settings).items()}
     by_hand = request.note is not None or request.parent is not None
     found = _existing(request)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["serve"]
 
 
@@ -23,6 +25,6 @@ def serve(
 
     server = Server(runs, port)
     found = len(find_runs(runs))
-    typer.echo(f"{'serving':<9}{server.address} · {found} run{'' if found == 1 else 's'} in {runs}")
-    typer.echo(f"{'':<9}Ctrl-C ends it" if seconds is None else f"{'':<9}for {seconds:g} s")
+    echo(f"{'serving':<9}{server.address} · {found} run{'' if found == 1 else 's'} in {runs}")
+    echo(f"{'':<9}Ctrl-C ends it" if seconds is None else f"{'':<9}for {seconds:g} s")
     serve_until(server, seconds)

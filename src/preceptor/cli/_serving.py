@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -11,13 +12,15 @@ from threading import Lock, Timer
 from urllib.parse import unquote, urlsplit
 
 from preceptor.errors import ConfigError, PreceptorError
+from preceptor.files import similar
 from preceptor.report._page import template
-from preceptor.report.live import find_runs, list_page, look_at, run_page
+from preceptor.report.live import find_run, list_page, look_at, run_page
 
 __all__ = ["Server", "serve_until"]
 
 HOST = "127.0.0.1"
 _TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+_FROM = re.compile(r"/from/\d{1,9}")
 _DRAWING = Lock()  # matplotlib's settings belong to the whole process
 
 
@@ -40,7 +43,7 @@ class Server(ThreadingHTTPServer):
                 f"there is no folder {folder}",
                 expected="a folder of runs, such as runs",
                 received=str(folder),
-                hint="preceptor train digits makes one",
+                hint=similar(folder) or "preceptor train digits makes one",
             )
         self.folder = folder
         try:
@@ -96,22 +99,25 @@ class _Handler(BaseHTTPRequestHandler):
 
         A run is looked up among those that are there: no path of the request ever reaches the disk.
         """
-        if path == "/":
+        if path == "/" or _FROM.fullmatch(path):
             with _DRAWING:
-                return "html", list_page(self.server.folder)
+                start = int(path.removeprefix("/from/").strip("/") or 0)
+                return "html", list_page(self.server.folder, start=start)
         if path == "/follow.js":
             script = files("preceptor.report") / "templates" / "follow.js"
             return "js", script.read_text(encoding="utf-8")
-        runs = find_runs(self.server.folder)
         name = path.removeprefix("/run/")
         if name == path or not path.startswith("/run/"):
             raise ConfigError("there is nothing at this address", expected="/, or /run/NAME", received=path)
-        if name.endswith("/report") and name.removesuffix("/report") in runs:
-            return "html", _report(runs[name.removesuffix("/report")])
-        if name not in runs:
-            raise ConfigError("there is no such run", expected=", ".join(list(runs)[:12]), received=name)
+        if name.endswith("/report"):
+            run = find_run(self.server.folder, name.removesuffix("/report"))
+            if run is not None:
+                return "html", _report(run)
+        run = find_run(self.server.folder, name)
+        if run is None:
+            raise ConfigError("there is no such run", expected="one of those that / lists", received=name)
         with _DRAWING:
-            return "html", run_page(look_at(name, runs[name]))
+            return "html", run_page(look_at(name, run))
 
     def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
         content = text.encode()

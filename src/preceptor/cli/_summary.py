@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from preceptor.cli import _findings as findings
+from preceptor.cli._say import echo
 
 __all__ = ["summary"]
 
@@ -61,10 +62,10 @@ def summary(
     )
     if level is not None:
         found = found.folded(level)
-    typer.echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
+    echo(dumps(found.to_plain(), indent=1) if json == Path("-") else str(found))
     if place is not None:
         write_json(place, found.to_plain())
-        typer.echo(f"{'json':<12}{place}")
+        echo(f"{'json':<12}{place}")
 
 
 def _shape(given: str | None) -> tuple[int, ...] | None:

@@ -156,6 +156,7 @@ def _begin(run: Run, console: Console, *, quiet: bool = False) -> list[Callback]
 
 def _hearing(run: Run, console: Console, *, quiet: bool) -> list[Callback]:
     """Let findings be told of as they come, unless that is done later."""
+    run.say = lambda text: _say(console, "note", text)
     if not quiet:
         run.tell = lambda finding: _show(finding, console)
     return []

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.cli._say import echo
+
 __all__ = ["translate"]
 
 
@@ -73,9 +75,9 @@ def translate(
         write_text(out, "".join(f"{one.text}\n" for one in made))
     for one in made:
         if out is None:
-            typer.echo(one.text)
+            echo(one.text)
         if maps and one.alignment is not None:
-            typer.echo(one.alignment.as_text() + "\n")
+            echo(one.alignment.as_text() + "\n")
     looks = [one.alignment for one in made if one.alignment is not None]
     if (maps or alignment is not None) and not looks:
         raise ConfigError(
@@ -84,4 +86,4 @@ def translate(
             received=loaded.experiment.model.name,
         )
     if alignment is not None:
-        typer.echo(f"alignment {save_alignments(looks, alignment)}", err=True)
+        echo(f"alignment {save_alignments(looks, alignment)}", err=True)

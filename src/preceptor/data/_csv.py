@@ -13,11 +13,13 @@ from preceptor.data._dataset import Column
 from preceptor.data._files import read_bytes
 from preceptor.data._raw_table import RawTable, checked_names
 from preceptor.errors import DataError
+from preceptor.untrusted import check_room
 
 __all__ = ["CSV_SUFFIXES", "read_csv"]
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _DELIMITERS = (",", ";", "\t")
+_GROWTH = 16  # bytes of memory that a byte of the file takes while it is read; benchmarks/load.py measures it
 
 
 def read_csv(path: Path) -> RawTable:
@@ -25,6 +27,7 @@ def read_csv(path: Path) -> RawTable:
 
     Raises:
         DataError: no such file, not UTF-8, no header, rows of different lengths, or damaged.
+        OutOfMemory: a table that the machine cannot hold while it is read, told by its size beforehand.
     """
     text = _decoded(path)
     delimiter = _delimiter(text)
@@ -50,8 +53,19 @@ def read_csv(path: Path) -> RawTable:
     return RawTable(names, len(rows), read, row, notes)
 
 
+def _check_size(path: Path, size: int) -> None:
+    check_room(
+        _GROWTH * size,
+        f"the table {str(path)!r}, {size / 1e6:,.0f} MB of text,",
+        hint="a part of its rows; as Parquet, which takes a fraction of that; or a DataLoader of your own",
+    )
+
+
 def _decoded(path: Path) -> str:
+    if path.is_file():
+        _check_size(path, path.stat().st_size)
     content = read_bytes(path)
+    _check_size(path, len(content))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -105,6 +119,8 @@ def _parsed(text: str, delimiter: str, path: Path) -> tuple[list[str], list[list
             received=f"{error} in line {reader.line_num}",
             hint="check the quotes in and before that line",
         ) from error
+    if not rows:
+        raise DataError(f"{str(path)!r} is empty", expected="a header line and rows", received="blank cells")
     return rows[0], rows[1:], lines[1:]
 
 

@@ -137,8 +137,8 @@ class Dataset:
             what = "images " + "×".join(map(str, shape[1:] + (shape[:1] if shape[0] != 1 else ())))
         elif self.kind == "tensors":
             what = "examples " + ("×".join(map(str, shape)) or "of one number")
-        elif self.kind in ("pairs", "tokens"):
-            what = "pairs of texts" if self.kind == "pairs" else "sentences"
+        elif self.kind in ("pairs", "tokens", "lines"):
+            what = {"pairs": "pairs of texts", "lines": "lines of text"}.get(self.kind, "sentences")
         else:
             what = f"rows × {shape[0]} columns"
         goal = {
@@ -151,6 +151,7 @@ class Dataset:
             "trees": f"trees of {len(self.classes)} kinds of constituents",
             "anomalies": "anomalies among them" if self.classes else "no targets",
             "sequences": "to be translated",
+            "next-symbols": "to be continued",
         }
         return f"{len(self):,} {what} · {goal.get(self.target_kind, 'numbers to predict')}"
 

@@ -6,7 +6,9 @@ import gzip
 import zlib
 from pathlib import Path
 
-from preceptor.errors import DataError, StorageError, nearest
+from preceptor.errors import DataError, StorageError
+from preceptor.files import similar
+from preceptor.untrusted import Unpacked, check_room, refuse_pickle
 
 __all__ = ["missing_file", "plain_name", "read_bytes"]
 
@@ -37,13 +39,11 @@ def missing_file(path: Path) -> DataError:
             expected="a file or folder that exists",
             received=f"the folder {str(folder)!r} does not exist either",
         )
-    close = nearest(path.name, (p.name for p in folder.iterdir()))
-    hint = "did you mean " + " or ".join(repr(str(folder / name)) for name in close) + "?" if close else None
     return DataError(
         f"no file {str(path)!r}",
         expected="a file or folder that exists",
         received=f"nothing of that name in {str(folder.resolve())!r}",
-        hint=hint,
+        hint=similar(path),
     )
 
 
@@ -51,18 +51,22 @@ def read_bytes(path: Path) -> bytes:
     """Return the file's content, unpacked if it is gzipped (by its first bytes, not its name).
 
     Raises:
-        DataError: there is no such file, it is empty, or its gzip stream is damaged.
+        DataError: there is no such file, it is empty, its gzip stream is damaged or grows beyond all measure.
+        OutOfMemory: it is larger than the machine's memory.
         StorageError: the operating system will not let it be read.
     """
     if not path.is_file():
         raise missing_file(path)
+    refuse_pickle(path)
+    check_room(path.stat().st_size, repr(str(path)), hint="a part of it, or a DataLoader of your own")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise StorageError(f"{str(path)!r} cannot be read", received=str(error)) from error
     if content.startswith(_GZIP_MAGIC):
         try:
-            content = gzip.decompress(content)
+            with Unpacked(path, gzip.open) as unpacked:
+                content = unpacked.read()
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(
                 f"{str(path)!r} is a damaged gzip file",

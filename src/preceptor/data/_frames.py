@@ -13,6 +13,7 @@ from preceptor.data._files import missing_file
 from preceptor.data._raw_table import RawTable, checked_names
 from preceptor.data._targets import class_name
 from preceptor.errors import DataError, import_extra
+from preceptor.untrusted import check_room, understood
 
 __all__ = ["PARQUET_SUFFIXES", "is_frame", "read_frame", "read_parquet"]
 
@@ -35,15 +36,14 @@ def read_parquet(path: Path) -> RawTable:
         raise missing_file(path)
     pandas = import_extra("pandas", extra="tables", purpose="reading Parquet")
     arrow = import_extra("pyarrow", extra="tables", purpose="reading Parquet")
-    try:
-        frame = pandas.read_parquet(path, engine="pyarrow")
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(
-            f"{str(path)!r} cannot be read as Parquet",
-            expected="a Parquet file",
-            received=str(error).partition("\n")[0],
-            hint="write the file again",
-        ) from error
+    parquet = import_extra("pyarrow.parquet", extra="tables", purpose="reading Parquet")
+    with understood(f"{str(path)!r} as Parquet", "a Parquet file", DataError, hint="write the file again"):
+        try:
+            told = parquet.read_metadata(path)
+            check_room(8 * told.num_rows * told.num_columns, repr(str(path)), hint="a part of it")
+            frame = pandas.read_parquet(path, engine="pyarrow")
+        except arrow.ArrowException as error:
+            raise ValueError(str(error).partition("\n")[0]) from error
     return read_frame(frame, where=str(path))
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +16,8 @@ import numpy as np
 
 from preceptor.data._dataset import Array
 from preceptor.data._image_size import Fit, Size, common_size, fitted, grey
-from preceptor.errors import DataError, OutOfMemory
+from preceptor.errors import DataError, PreceptorError
+from preceptor.untrusted import check_room, check_unpacked
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +31,8 @@ _THREADS = 8  # Pillow lets others run while it decodes; as many decoded images 
 _NAMED = 6  # unreadable files in a message
 _ORIENTED = ("JPEG", "MPO", "TIFF", "WEBP")  # formats whose header tells how the camera was held
 _ORIENTATION = 0x0112
+_UNDECODED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError,
+              RuntimeError, struct.error, zlib.error)  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -138,8 +144,12 @@ def reading(source: Path | bytes, where: str, see: Callable[[Image.Image], _T]) 
 
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            packed = len(source) if isinstance(source, bytes) else source.stat().st_size
+            check_unpacked(where, packed, 4 * opened.width * opened.height)
             return see(opened)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except PreceptorError:
+        raise
+    except (*_UNDECODED, Image.DecompressionBombError) as error:
         raise DataError(
             f"{where}{_UNREADABLE}", received=str(error), hint="remove the file or save it again"
         ) from error
@@ -162,7 +172,7 @@ def _upright(opened: Image.Image) -> Image.Image:
 
     image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     mode = "L" if grey(image) else "RGB"
     if _transparent(image):  # under what is transparent lies any colour, black as a rule
         clear = image.convert("RGBA")
@@ -176,15 +186,6 @@ def _room(*shape: int) -> Array:
     Raises:
         OutOfMemory: it cannot.
     """
-    needed = int(np.prod(shape, dtype=np.int64))
-    names = getattr(os, "sysconf_names", {})
-    if {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(names):
-        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if needed > present:
-            raise OutOfMemory(
-                "the images do not fit into memory",
-                expected=f"at most {present / 1e9:.1f} GB",
-                received=f"{shape[0]:,} images of {'×'.join(map(str, shape[1:]))}: {needed / 1e9:.1f} GB",
-                hint="a smaller data.image_size, or a DataLoader of your own",
-            )
+    what = f"an array of {shape[0]:,} images of {'×'.join(map(str, shape[1:]))}"
+    check_room(math.prod(shape), what, hint="a smaller data.image_size, or a DataLoader of your own")
     return np.empty(shape, dtype=np.uint8)

@@ -27,10 +27,15 @@ from preceptor.data._raw_table import RawTable
 from preceptor.data._tagged import TAGGED_SUFFIXES, read_tagged
 from preceptor.data._trees import TREE_SUFFIXES, read_trees
 from preceptor.errors import ConfigError, DataError, UnknownName, nearest
+from preceptor.untrusted import refuse_pickle
 
 __all__ = ["built_in_name", "existing", "load", "open_table", "pair"]
 
 _READABLE = "a folder, " + ", ".join((*CSV_SUFFIXES, *PARQUET_SUFFIXES, ".npz", "idx files"))
+_HINTS = {
+    ".txt": "a text to be continued: --task language-modelling",
+    ".npy": "np.savez('data.npz', x=inputs, y=targets) keeps inputs and targets together",
+}
 
 
 def load(
@@ -207,11 +212,12 @@ def _from_path(source: str, name: str | None, fit: Fit) -> Dataset:
         return read_trees(path, name=name or path.stem, origin=source)
     if is_idx(path):
         return read_idx_dataset(path, name=name, origin=source)
+    refuse_pickle(path)
     raise DataError(
         f"{source!r} is of an unknown kind",
         expected=_READABLE,
         received=path.suffix or "no ending",
-        hint="a text to be continued: --task language-modelling" if ".txt" in path.suffixes else None,
+        hint=_HINTS.get(".txt" if ".txt" in path.suffixes else path.suffix.lower()),
     )
 
 

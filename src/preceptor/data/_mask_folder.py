@@ -18,6 +18,7 @@ from preceptor.data._image_size import Fit, Size, common_size
 from preceptor.data._images import read_images
 from preceptor.data._mask_images import mask_sizes, read_masks
 from preceptor.errors import DataError
+from preceptor.untrusted import understood
 
 __all__ = ["mask_folder", "read_mask_folder", "read_masked_pictures"]
 
@@ -165,4 +166,5 @@ def _named(folder: Path) -> list[str]:
     path = folder / "classes.txt"
     if not path.is_file():
         return []
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    with understood(path, "the classes' names in UTF-8", DataError):
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

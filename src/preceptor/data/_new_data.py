@@ -26,6 +26,7 @@ from preceptor.data._table_encoder import TableEncoder
 from preceptor.data._tagged import TAGGED_SUFFIXES
 from preceptor.data._trees import TREE_SUFFIXES
 from preceptor.errors import DataError, nearest
+from preceptor.untrusted import understood
 
 __all__ = ["read_inputs"]
 
@@ -98,7 +99,9 @@ def _sentences(source: Any) -> tuple[Any, Array | None]:
         return np.asarray(x), None if y is None else np.asarray(y)
     known_endings = (*TAGGED_SUFFIXES, *TREE_SUFFIXES)
     if built_in_name(str(source)) is None and Path(source).suffix.lower() not in known_endings:
-        lines = existing(str(source)).read_text(encoding="utf-8").splitlines()
+        path = existing(str(source))
+        with understood(path, "a text in UTF-8, a sentence a line", DataError):
+            lines = path.read_text(encoding="utf-8").splitlines()
         return np.array([line for line in lines if line.strip()]), None
     known = load(source)
     return known.inputs, known.targets

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,7 @@ from preceptor.data._folder import PARTS
 from preceptor.data._image_size import Fit
 from preceptor.data._images import read_images
 from preceptor.errors import DataError
+from preceptor.untrusted import check_room, check_unpacked
 
 __all__ = ["read_archive", "read_npz"]
 
@@ -29,6 +33,12 @@ _MASKS = ("mask", "masks", "segmentation")
 _WORDS = {"x": _INPUTS, "y": _TARGETS, "mask": _MASKS}
 _CLASSES = ("class_names", "classes", "target_names")
 _STREAM = ("jpeg", "offset")
+_MAGIC = b"\x93NUMPY"
+_LAST = 0x10FFFF  # the largest code of a character
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_OF_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError)
+_OF_HEADERS = (ValueError, TypeError, KeyError, SyntaxError, OverflowError, tokenize.TokenError)
+_DAMAGE = (*_OF_ZIP, *_OF_HEADERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +106,7 @@ def read_archive(path: Path, shape: tuple[int, ...] | None = None, fit: Fit | No
     xs, ys = [], []
     for part in parts:
         found = roles[part]
-        x: Any = _Streams(found, part, path) if "jpeg" in found else found["x"]
+        x: Any = _Streams(found, part, path) if {*_STREAM} <= {*found} else found["x"]
         y = as_targets(found["y"]) if "y" in found else None
         if y is not None and len(x) != len(y):
             raise DataError(
@@ -134,20 +144,17 @@ def _unpacked(stream: BinaryIO, path: Path) -> dict[str, Array]:
         )
     key = ""
     try:
-        with np.load(stream, allow_pickle=False) as archive:
+        with zipfile.ZipFile(stream) as archive:
+            _check_sizes(archive, path)
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as found:
             arrays = {}
-            for key in archive.files:
-                arrays[key] = np.asarray(archive[key])
+            for key in found.files:
+                arrays[key] = array = np.asarray(found[key])
+                if array.dtype.kind == "U" and array.size and _codes(array).max(initial=0) > _LAST:
+                    raise ValueError("text with codes that are no characters")
             return arrays
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
+    except _DAMAGE as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{str(path)!r}: the array {key!r} holds Python objects",
@@ -160,6 +167,30 @@ def _unpacked(stream: BinaryIO, path: Path) -> dict[str, Array]:
             received=str(error),
             hint="fetch or save the file again",
         ) from error
+
+
+def _codes(array: Array) -> Array:
+    """Return the characters of an array of text as numbers."""
+    return np.ascontiguousarray(array).reshape(-1).view(array.dtype.str[0] + "u4")
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse arrays that come from next to nothing, or whose header speaks of more than there is."""
+    members = archive.infolist()
+    whole = sum(member.file_size for member in members)
+    check_unpacked(repr(str(path)), sum(member.compress_size for member in members), whole)
+    check_room(whole, f"what {str(path)!r} holds", hint="a part of it, or a DataLoader of your own")
+    for member in members:
+        with archive.open(member) as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                continue
+            file.seek(0)
+            version = np.lib.format.read_magic(file)
+            if version not in _HEADERS:
+                raise ValueError(f"an array of version {version}")
+            shape, _, dtype = _HEADERS[version](file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{member.filename}: shape {shape}, but {member.file_size:,} bytes")
 
 
 def _roles(arrays: Mapping[str, Array]) -> dict[str | None, dict[str, Any]]:
@@ -214,7 +245,11 @@ class _Streams(Sequence[bytes]):
 def _joined(
     xs: list[Any], first: Mapping[str, Any], path: Path, shape: tuple[int, ...] | None, fit: Fit | None
 ) -> Inputs:
-    if "jpeg" in first:
+    if len({isinstance(x, _Streams) for x in xs}) > 1:
+        raise DataError(
+            f"{str(path)!r}: some parts are arrays, others JPEG streams", expected="one form", received="two"
+        )
+    if isinstance(xs[0], _Streams):
         names = [f"{x.where} {i}" for x in xs for i in range(len(x))]
         values, notes = read_images([file for x in xs for file in x], names.__getitem__, shape=shape, fit=fit)
         return Inputs("images", values, notes)

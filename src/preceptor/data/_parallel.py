@@ -36,7 +36,13 @@ Pair = tuple[str, str]
 
 
 def load_pairs(
-    source: Any, *, target: str | None = None, val: Any = None, test: Any = None, name: str | None = None
+    source: Any,
+    *,
+    target: str | None = None,
+    val: Any = None,
+    test: Any = None,
+    name: str | None = None,
+    keep_empty: bool = False,
 ) -> Dataset:
     """Read pairs of texts that say the same.
 
@@ -47,6 +53,7 @@ def load_pairs(
         val: pairs to validate on, in any of these forms; default: what the folder holds.
         test: the same to test on.
         name: what to call the data; default: by the file or folder.
+        keep_empty: pairs with an empty side stay, so that rows are those of the file.
 
     Returns:
         Their kind is ``"pairs"``, inputs and targets are texts; pairs with an empty side are left out.
@@ -72,7 +79,7 @@ def load_pairs(
         if given is not None:
             parts[part] = _pairs(given, _partner(given, source, target))
     whole = [(part, pair) for part, pairs in parts.items() for pair in pairs]
-    kept = [(part, pair) for part, pair in whole if pair[0].strip() and pair[1].strip()]
+    kept = [(part, pair) for part, pair in whole if keep_empty or (pair[0].strip() and pair[1].strip())]
     if len(kept) < len(whole):
         left = len(whole) - len(kept)
         plural = "s with an empty side are" if left > 1 else " with an empty side is"

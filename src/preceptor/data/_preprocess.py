@@ -23,6 +23,7 @@ from preceptor.data._targets import retarget
 from preceptor.data._transcripts import TranscriptCoder
 from preceptor.data._trees import TreeCoder
 from preceptor.errors import CheckpointError, ConfigError, DataError
+from preceptor.untrusted import understood
 
 __all__ = ["Preprocessor"]
 
@@ -289,7 +290,7 @@ class Preprocessor:
         Raises:
             CheckpointError: the state is incomplete, or of another version.
         """
-        try:
+        with understood("the saved preprocessing", "what a run saves in preprocessing.json", CheckpointError):
             if state["version"] != _VERSION:
                 raise CheckpointError(
                     "the preprocessing is of another version",
@@ -297,12 +298,6 @@ class Preprocessor:
                     received=str(state["version"]),
                 )
             return cls(_encoder_from(state), _coder_from(state), state["target_name"])
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                "the saved preprocessing cannot be read",
-                expected="what a run saves in preprocessing.json",
-                received=repr(error),
-            ) from error
 
 
 def _fitted_inputs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ class RawTable:
             rows
         )
         empty = [column.name for column in table.columns if column.missing.all()]
-        table = Table(tuple(column for column in table.columns if column.name not in empty))
+        table = Table(tuple(column for column in table.columns if not column.missing.all()))
         if not table.columns:
             raise DataError(
                 "nothing to predict from",
@@ -162,12 +163,12 @@ def checked_names(header: Sequence[str], where: str) -> tuple[str, ...]:
         ('column 1', 'price')
     """
     names = tuple(cell.strip() or f"column {i}" for i, cell in enumerate(header, 1))
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise DataError(
             f"{where}: a column name occurs twice",
             expected="every column with a name of its own",
-            received=", ".join(map(repr, dict.fromkeys(twice))),
+            received=", ".join(map(repr, twice)),
             hint="rename one of them",
         )
     if not names:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, SubsetRandomSampler
 
 from preceptor.data import generators
 from preceptor.data._pixels import Pixels
 from preceptor.errors import DataError
 
-__all__ = ["Batch", "Batches", "LoaderBatches", "TensorBatches"]
+__all__ = ["Batch", "Batches", "LoaderBatches", "TensorBatches", "loader_for", "rows_of"]
 
 Batch = tuple[Any, Tensor]
 """One step's inputs and targets."""
@@ -223,6 +223,21 @@ def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(_to(v, device) for v in value)
     return value
+
+
+def rows_of(loader: DataLoader[Any]) -> Sequence[int] | None:
+    """Return the rows of its data set that a loader draws from; None where only the loader knows.
+
+    Example:
+        >>> len(rows_of(DataLoader([1.0, 2.0, 3.0])))
+        3
+    """
+    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
+        return None
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, SubsetRandomSampler):  # two loaders may share a data set, each with its part of it
+        return [int(row) for row in sampler.indices]
+    return range(len(loader.dataset))
 
 
 def loader_for(dataset: Dataset[Any], *, batch_size: int, shuffle: bool, seed: int) -> DataLoader[Any]:

@@ -38,7 +38,7 @@ def read_baseline(path: Path) -> frozenset[str]:
     """
     try:
         return _keys(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StorageError(
             f"cannot read the baseline {path}",
             expected="a file that --write-baseline wrote",

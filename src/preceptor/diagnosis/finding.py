@@ -106,6 +106,7 @@ class Finding:
 
         Raises:
             UnknownName: no such cause.
+            ConfigError: a value of another kind than `to_plain` writes.
 
         Example:
             >>> one = Finding("overfitting", "warning", "It rises.", steps=(3, 4), where="train.py:7")
@@ -114,11 +115,32 @@ class Finding:
         """
         known = {f.name for f in fields(cls)}
         given = {name: value for name, value in plain.items() if name in known and value is not None}
+        for name, value in given.items():
+            if not _fits(name, value):
+                raise ConfigError(f"{name} of a finding is of another kind", received=repr(value)[:60])
         lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
         return cls(**{**given, **lists})
 
     def _repr_html_(self) -> str:
         return Findings([self])._repr_html_()
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("cause", "severity", "title", "where", "effect", "remedy"), str),
+    **dict.fromkeys(("evidence", "verification"), dict),
+    **dict.fromkeys(("layers", "steps", "against", "consequences", "references"), (list, tuple)),
+    "confidence": (int, float),
+    "exact": bool,
+}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value that was read is of the kind that this part of a finding has."""
+    if not isinstance(value, _KINDS[name]):
+        return False
+    if isinstance(value, list | tuple):
+        return all(isinstance(one, int if name == "steps" else str) for one in value)
+    return True
 
 
 class Findings(list[Finding]):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from preceptor.diagnosis.curve import Curve
 from preceptor.errors import DataError
+from preceptor.untrusted import understood
 
 __all__ = ["CURVES", "curve_name", "gathered", "is_a_part", "named", "read_curves", "shares"]
 
@@ -125,7 +126,8 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     if not lines:
         raise DataError(f"{str(path)!r} is empty", expected="a header line and one row an epoch or step")
     delimiter = max((",", ";", "\t"), key=lines[0].count)
-    table = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    with understood(repr(str(path)), "a CSV file", DataError, hint="check the quotes"):
+        table = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
     return [name.strip() for name in table[0]], table[1:]
 
 

@@ -19,8 +19,10 @@ from safetensors import SafetensorError
 from preceptor.errors import StorageError, import_extra
 from preceptor.files import atomic, write_text
 from preceptor.observation.series import SMALLEST_CAP, Columns, Series
+from preceptor.seals import KEY, sealed
+from preceptor.untrusted import harmless_cell
 
-__all__ = ["pack", "parsed", "plain", "read", "to_csv", "to_parquet", "unpack", "write"]
+__all__ = ["name_of", "pack", "parsed", "plain", "read", "to_csv", "to_parquet", "unpack", "write"]
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -32,8 +34,10 @@ _LARGEST_JSON, _LARGEST_ARRAYS = 1 << 28, 1 << 32
 _NOT_FINITE = ("nan", "inf", "-inf")
 
 
-def write(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> None:
+def write(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> str:
     """Write a record into a folder; a crash at any moment leaves the former record or the new one, whole.
+
+    Returns the name of the file of arrays, which no other content has.
 
     The arrays go under a name of their own (their digest) before record.json, which names them, is
     replaced in one rename.
@@ -42,10 +46,12 @@ def write(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> None:
         StorageError: the disk is full or not writable.
     """
     try:
-        data = safetensors.numpy.save(arrays)
+        told = plain(content, strict=True)
+        # The arrays hold the checksum of what record.json says, and that their name.
+        data = safetensors.numpy.save(arrays, metadata={KEY: sealed(told)[KEY]})
         name = f"series-{_digest(data)}.safetensors"
         head = {"format": _FORMAT, "version": _VERSION, "arrays": name}
-        text = json.dumps({**head, **plain(content, strict=True)}, allow_nan=False, indent=1)
+        text = json.dumps({**head, **told}, allow_nan=False, indent=1)
     except (RecursionError, ValueError, SafetensorError) as error:
         raise StorageError(f"cannot write the record {folder}", received=str(error)) from error
     with atomic(folder / name) as path:
@@ -56,6 +62,12 @@ def write(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> None:
         if _ARRAYS_NAME.fullmatch(other.name) and other.name != name:
             with suppress(OSError):
                 other.unlink()
+    return name
+
+
+def name_of(folder: Path) -> str:
+    """Return what `write` returned of the record that lies in a folder now."""
+    return str(_document(folder / "record.json")["arrays"])
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Arrays]:
@@ -69,7 +81,9 @@ def read(folder: Path) -> tuple[dict[str, Any], Arrays]:
         path = folder / content["arrays"]
         # A save that goes on beside this may have replaced both files in between: then read them again.
         if path.is_file() or last:
-            return content, _arrays(path)
+            arrays, written = _arrays(path)
+            _check(folder / "record.json", content, written)
+            return content, arrays
     raise AssertionError
 
 
@@ -152,7 +166,10 @@ def parsed(text: str) -> Any:
 
 
 def to_csv(path: Path, series: Iterable[Series]) -> None:
-    """Write name, subject, step, value, low, high: one row a point, floats exact to the last bit."""
+    """Write name, subject, step, value, low, high: one row a point, floats exact to the last bit.
+
+    A name that a spreadsheet would compute has a quote before it.
+    """
 
     def rows(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
@@ -160,7 +177,8 @@ def to_csv(path: Path, series: Iterable[Series]) -> None:
             writer.writerow(["name", "subject", "step", "value", "low", "high"])
             for one in series:
                 lists = (column.tolist() for column in one.columns()[:4])
-                writer.writerows([one.name, one.subject, *row] for row in zip(*lists, strict=True))
+                head = [harmless_cell(label) for label in (one.name, one.subject)]
+                writer.writerows([*head, *row] for row in zip(*lists, strict=True))
 
     with atomic(path) as temporary:
         rows(temporary)
@@ -248,7 +266,8 @@ def _document(path: Path) -> dict[str, Any]:
     return content
 
 
-def _arrays(path: Path) -> Arrays:
+def _arrays(path: Path) -> tuple[Arrays, str | None]:
+    """Return the arrays, and the checksum of the text that they belong to."""
     data = _bytes(path, _LARGEST_ARRAYS)
     if _digest(data) not in path.name:
         raise damaged(path, "bytes whose digest is not the file's name")
@@ -259,7 +278,14 @@ def _arrays(path: Path) -> Arrays:
     for name, kind in _TYPES.items():
         if name not in arrays or arrays[name].dtype != kind or arrays[name].ndim != 1:
             raise damaged(path, f"{name!r} is no column of {kind.__name__}")
-    return arrays
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return arrays, header.get("__metadata__", {}).get(KEY)
+
+
+def _check(path: Path, content: Mapping[str, Any], written: str | None) -> None:
+    told = {key: value for key, value in content.items() if key not in ("format", "version", "arrays")}
+    if written is not None and sealed(plain(told, strict=True))[KEY] != written:
+        raise damaged(path, "a text that has changed since it was written")
 
 
 def _check_row(name: Any, subject: Any, numbers: tuple[Any, ...]) -> None:

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from preceptor.errors import StorageError
 from preceptor.files import write_text
 from preceptor.observation._graph_plain import graph_from_plain, graph_to_plain
-from preceptor.observation._record_files import parsed, plain
+from preceptor.observation._record_files import name_of, parsed, plain
 from preceptor.observation.graph import Graph
 from preceptor.observation.protocol import Protocol
 from preceptor.observation.record import Record
+from preceptor.seals import sealed, unsealed
 
 __all__ = ["Observed"]
 
@@ -55,21 +56,24 @@ class Observed:
         Raises:
             StorageError: it could not be written.
         """
-        self.record.save(folder)
+        belongs = self.record.save(folder)
         content = {
             "format": _FORMAT,
             "version": 1,
+            "record": belongs,
             "steps": self.steps,
             "notes": self.notes,
             "protocol": self.protocol.to_plain(),
             "graphs": {str(step): graph_to_plain(graph) for step, graph in self.graphs.items()},
         }
-        text = json.dumps(plain(content, strict=True), allow_nan=False, separators=(",", ":"))
+        text = json.dumps(sealed(plain(content, strict=True)), allow_nan=False, separators=(",", ":"))
         write_text(Path(folder) / "observed.json", text)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Observed:
         """Read what `save` wrote, or a record alone, which leaves protocol and graphs empty.
+
+        Alone is also what stands beside those of an older one, as after a kill in the midst of `save`.
 
         Raises:
             StorageError: no record there, damaged, or from a later version.
@@ -77,7 +81,10 @@ class Observed:
         record, path = Record.load(folder), Path(folder) / "observed.json"
         if not path.exists():
             return cls(record, Protocol())
-        return _guarded(path, lambda: cls._rebuilt(record, parsed(path.read_text(encoding="utf-8"))))
+        content = _guarded(path, lambda: _read(path))
+        if content.get("record", name := name_of(Path(folder))) != name:
+            return cls(record, Protocol())
+        return _guarded(path, lambda: cls._rebuilt(record, content))
 
     @classmethod
     def _rebuilt(cls, record: Record, content: dict[str, Any]) -> Observed:
@@ -86,6 +93,12 @@ class Observed:
         graphs = {int(step): graph_from_plain(graph) for step, graph in content["graphs"].items()}
         protocol = Protocol.from_plain(content["protocol"])
         return cls(record, protocol, graphs, dict(content["steps"]), [str(note) for note in content["notes"]])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    unsealed(dict(json.loads(text)))
+    return dict(parsed(text))
 
 
 def _guarded(path: Path, act: Callable[[], _T]) -> _T:

@@ -161,8 +161,11 @@ class Record:
     def __repr__(self) -> str:
         return f"Record({len(self._series)} signals, {sum(map(len, self)):,} points)"
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str]) -> str:
         """Write the record into a folder (made where it is missing), in place of an older one there.
+
+        Returns:
+            A name that no other content has.
 
         Raises:
             StorageError: it could not be written; an older record there is intact.
@@ -178,7 +181,7 @@ class Record:
             "facts": self.facts,
             "tables": self.tables,
         }
-        files.write(Path(folder), content, arrays)
+        return files.write(Path(folder), content, arrays)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Record:

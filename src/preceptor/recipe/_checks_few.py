@@ -12,7 +12,7 @@ from torch import Tensor
 from preceptor.data import generators
 from preceptor.recipe import _trees as trees
 from preceptor.recipe._answers import best_answer
-from preceptor.recipe._learning import Learnt, learn
+from preceptor.recipe._learning import Learnt, learn, solve
 from preceptor.recipe.check import Found, check, failed, passed, skipped
 from preceptor.recipe.subject import Subject
 
@@ -25,6 +25,7 @@ _REMEDY = (
 )
 _LEARNT = {True: 0.1, False: 0.25}  # of the way from the lowest loss to a constant answer's: classes, numbers
 _ROUGHLY = 0.5  # where training draws at random, or there are outputs by the thousand
+_TOGETHER = 0.75  # where it draws, and outputs follow from each other: the lowest loss takes them free
 _MANY = 1000  # outputs of an example
 _SECONDS = (3.0, 4.0, 6.0)
 _STEPS = (150, 200, 300)
@@ -63,8 +64,9 @@ def share_of(subject: Subject) -> float:
     """Return which share of the way from the lowest loss to a constant answer's may be left."""
     found = trees.floating(subject.outputs)
     each = sum(t.numel() for t in found) // max(1, trees.size(subject.outputs))
-    rough = each > _MANY or _draws(subject)
-    return _ROUGHLY if rough else _LEARNT[subject.classes is not None]
+    if len(found) > 1 and _draws(subject):
+        return _TOGETHER
+    return _ROUGHLY if each > _MANY or _draws(subject) else _LEARNT[subject.classes is not None]
 
 
 def _draws(subject: Subject) -> bool:
@@ -114,6 +116,8 @@ def _learnt(subject: Subject, what: str, count: int, level: int) -> Found:
     if trees.size(given.x) < count:
         return skipped(f"{what} not checked: {trees.size(given.x)} examples differ, {count} are needed")
     found = learn(subject, given.x, given.y, goal=given.goal, steps=_STEPS[level], seconds=_SECONDS[level])
+    if not found.reached and subject.linear:
+        found = solve(subject, given.x, given.y, goal=given.goal)
     facts: dict[str, Any] = {
         "loss": found.loss,
         "enough": given.goal,

@@ -18,11 +18,12 @@ from preceptor.training.evaluate import evaluation
 
 __all__ = ["ladder", "shuffled_labels"]
 
-_RUNGS = {5: 60, 10: 80, 100: 150, 1000: 300}  # examples and steps
+_RUNGS = {5: 60, 10: 80, 100: 150, 1000: 300, 4000: 600}  # examples and steps
+_ENOUGH = 1000  # examples: more only where nothing generalises yet
 _BATCH = 32
 _SECONDS = 6.0  # a rung
 _SURE = 3.0  # standard errors
-_CLEARLY = 0.05  # of the way from naming the commonest class to perfection
+_CLEARLY = 0.05  # of the way from naming the commonest class, of each place, to perfection
 _CHUNKS = 8
 _WORTH = 0.02  # of a constant answer's loss
 _TURNS = 3  # orders of shuffled labels, of which one that generalises nothing is enough
@@ -40,7 +41,7 @@ _ROOM = 100  # numbers learned for each output: enough to learn anything by hear
     gate=False,
 )
 def ladder(subject: Subject) -> Found:
-    """Train on 5, 10, 100 and 1,000 examples, and measure others."""
+    """Train on 5, 10, 100 and 1,000 examples, and measure others; on 4,000 where that is not enough."""
     if subject.held_out is None:
         return skipped("ladder not climbed: no examples held out")
     if subject.classes is None and not subject.constant.known:
@@ -57,7 +58,7 @@ def ladder(subject: Subject) -> Found:
         climbed.append(min(count, len(subject)))
         scores[climbed[-1]] = rung.score
         held = [*held, climbed[-1]] if rung.generalises else []
-        if count >= len(subject) or not in_time:
+        if count >= len(subject) or not in_time or (held and count >= _ENOUGH):
             break
     facts: dict[str, Any] = {"score on others": scores}
     rungs = ", ".join(map(str, climbed))
@@ -153,7 +154,7 @@ class _Rung:
 def _score(subject: Subject, outputs: Any, y: Any) -> float:
     if subject.classes is not None:
         right, count = subject.classes.right(outputs, y)
-        base = subject.classes.commonest(y)
+        base = subject.classes.commonest(y, subject.y)
         return (right / max(count, 1) - base) / max(1 - base, 1e-9)
     loss, constant = float(subject.loss(outputs, y)), _constant(subject.constant, subject, y)
     span = constant - (subject.floor if math.isfinite(subject.floor) else 0.0)
@@ -169,7 +170,7 @@ def _generalises(subject: Subject, outputs: Any, y: Any) -> bool:
     count = trees.size(y)
     if subject.classes is not None:
         right, places = subject.classes.right(outputs, y)
-        base = subject.classes.commonest(y)
+        base = subject.classes.commonest(y, subject.y)
         least = max(_SURE * math.sqrt(base * (1 - base) / count), _CLEARLY * (1 - base))
         if right / max(places, 1) > base + least:
             return True

@@ -80,6 +80,13 @@ def initial_loss(subject: Subject) -> Found:
     facts: dict[str, Any] = {"loss": start, "constant answer": chance}
     low = floor if math.isfinite(floor) else 0.0
     if start - low > _HIGH[subject.classes is not None] * max(chance - low, 1e-12):
+        zeros = _zeros_of_scaled(subject)
+        if start - low <= _HIGH[True] * (zeros - low):
+            return passed(
+                f"initial loss {start:.3g}, near that of zeros, {zeros:.3g}, for targets of a scale to learn",
+                **facts,
+                zeros=zeros,
+            )
         return failed(
             f"initial loss {start:.3g}, but {_expected(subject)} is the loss of a constant answer", **facts
         )
@@ -88,6 +95,20 @@ def initial_loss(subject: Subject) -> Found:
             f"initial loss {start:.3g}, below {_expected(subject)}: it knows something already", **facts
         )
     return passed(f"initial loss {start:.3g} ≈ {_expected(subject)}", **facts)
+
+
+def _zeros_of_scaled(subject: Subject) -> float:
+    """The loss of zeros as outputs, where targets are numbers no larger than standardised ones are; else NaN.
+
+    Of many outputs with a mean each, close together, a constant answer has a loss far below that of zeros;
+    but means of such a size are learnt in some steps.
+    """
+    y, outputs = subject.looked_at[1], subject.outputs
+    if not isinstance(y, Tensor) or not isinstance(outputs, Tensor) or not y.is_floating_point():
+        return math.nan
+    if subject.classes is not None or subject.unit is not None or float(y.square().mean()) > 1.0:
+        return math.nan
+    return float(subject.loss(torch.zeros_like(outputs), y))
 
 
 def _expected(subject: Subject) -> str:

@@ -69,8 +69,24 @@ class Classes:
             counts &= target < output.shape[self.axis]
         return int(((named == target) & counts).sum()), int(counts.sum())
 
-    def commonest(self, y: Tensor) -> float:
-        """Return the share of the commonest class."""
+    def commonest(self, y: Tensor, known: Tensor | None = None) -> float:
+        """Return the share of places that have the commonest class, the one of all or that of each place.
+
+        Arguments:
+            y: targets.
+            known: other targets, by which the commonest class of each place is known; None: of all places.
+
+        Example:
+            >>> y = torch.tensor([[0, 1], [0, 1]])
+            >>> Classes(1).commonest(y), Classes(1).commonest(y, y)
+            (0.5, 1.0)
+        """
         target = y.reshape(-1).long()
         found = torch.bincount(target[target >= 0])
-        return float(found.max() / found.sum()) if found.numel() else 0.0
+        share = float(found.max() / found.sum()) if found.numel() else 0.0
+        if known is None or y.ndim < 2 or known.shape[1:] != y.shape[1:]:
+            return share
+        usual = known.long().mode(0).values
+        counts = y >= 0
+        at_place = ((y.long() == usual) & counts).sum() / counts.sum().clamp_min(1)
+        return max(share, float(at_place))

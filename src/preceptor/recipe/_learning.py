@@ -16,7 +16,7 @@ from preceptor.recipe import _trees as trees
 from preceptor.recipe.subject import Subject
 from preceptor.training.evaluate import evaluation
 
-__all__ = ["RATES", "Learnt", "held_out_loss", "learn"]
+__all__ = ["RATES", "Learnt", "held_out_loss", "learn", "solve"]
 
 RATES = (3e-3, 3e-4, 3e-2)
 """Adam's rates, tried in this order: whether a network can learn must not hang on the rate."""
@@ -72,11 +72,11 @@ def learn(
         goal: the loss that is enough.
         steps: of each attempt at most.
         seconds: for all attempts together.
-        rates: of the attempts; default: what has been seen to learn, else `RATES`.
+        rates: of the attempts; default: `RATES`, what has been seen to learn first.
         batch_size: examples a step; default: all.
         look: is given the model some times on the way, in place of looks for the goal.
     """
-    known = (subject.lr,) if subject.lr is not None else RATES
+    known = RATES if subject.lr is None else (subject.lr, *(lr for lr in RATES if lr != subject.lr))
     until = monotonic() + min(seconds, max(subject.left, 0.0))
     best: Learnt | None = None
     for lr in rates or known:
@@ -146,6 +146,28 @@ class _Attempt:
         if found.steps % (_EVERY if trees.size(self.x) <= _SMALL else 5 * _EVERY) == 0:
             found.loss = min(found.loss, held_out_loss(self.subject, found.model, self.x, self.y))
         return found.loss <= self.goal
+
+
+def solve(subject: Subject, x: Any, y: Any, *, goal: float, iterations: int = 200) -> Learnt:
+    """Bring the loss of a linear network on some examples down by L-BFGS.
+
+    How soon first-order steps get there hangs on the condition of the inputs; whether there are such weights
+    does not.
+    """
+    model = subject.copy()
+    optimizer = torch.optim.LBFGS(
+        [p for p in model.parameters() if p.requires_grad], max_iter=iterations, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        value = subject.loss(model(x), y)
+        value.backward()
+        return float(value.detach())
+
+    optimizer.step(closure)
+    loss = held_out_loss(subject, model, x, y)
+    return Learnt(model, loss <= goal, loss, iterations, subject.lr or RATES[0])
 
 
 def _batches(x: Any, y: Any, size: int | None, steps: int) -> Iterator[tuple[Any, Any]]:

@@ -21,7 +21,7 @@ from preceptor.training.problem import Problem
 
 __all__ = ["gathered", "kept", "of_problem", "of_program"]
 
-_TRAIN, _HELD_OUT = 1000, 512
+_TRAIN, _HELD_OUT = 4000, 512
 _BYTES = 64 << 20
 _SECONDS = 3.0  # of drawing: a slow loader need not be drawn dry
 _SHARE = 0.25  # of examples in one piece that are held out

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from preceptor.errors import printable
 
 __all__ = [
     "as_float",
@@ -143,11 +144,7 @@ def clean(text: Any, limit: int | None = None) -> str:
     whole = str(text)
     if limit is not None and len(whole) > limit:
         whole = whole[: limit - 1] + "…"
-    if whole.isprintable():
-        return whole
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn") else "�" for c in whole
-    )
+    return printable(whole)
 
 
 def label(text: Any, limit: int = 14) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import escape
 from numpy.typing import NDArray
 
 from preceptor.report import _scores
@@ -45,7 +46,8 @@ def confusion_matrix(predictions: Predictions) -> Drawing | None:
     with style():
         picture, plot = _draw(matrix, [short(name) for name in names], alt)
     rows = tuple((name, *(count(n) for n in matrix[k])) for k, name in enumerate(names))
-    table = Table("Counts: true class by predicted class", ("true \\ predicted", *names), rows)
+    head = ("true \\ predicted", *map(escape, names))  # classes are no terms, whatever they are called
+    table = Table("Counts: true class by predicted class", head, rows)
     return Drawing("confusion", "Confusion matrix", alt, picture, caption, table, plot)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from preceptor import catalogue
 from preceptor.diagnosis.causes import CAUSES
 from preceptor.errors import UnknownName
-from preceptor.observation.signals import SIGNALS
+from preceptor.report import glossary
 from preceptor.report._format import clean, label
 
 if TYPE_CHECKING:
@@ -28,43 +28,6 @@ _KINDS = {
     "model.activation": "activation",
 }
 """The settings whose value names an entry of the catalogue, with its kind."""
-_OWN = {
-    "loss": "What training makes small: how far predictions are from what is right, one number an example or "
-    "a batch. On training examples it shows whether the network learns, on validation examples whether that "
-    "carries over.",
-    "epochs": "An epoch is one pass over all training examples. The best epoch has the best value of the "
-    "monitored measure; its weights are kept.",
-    "learning rate": "How far a step moves the weights, for a gradient of a given size.",
-    "training steps": "A step is what lies between two updates of the weights by one optimizer.",
-    "parameters": "The numbers that training adjusts: weights and biases.",
-    "confusion matrix": "For each true class (row), how often each class was predicted (column). "
-    "Right answers are on the diagonal.",
-    "precision": "Of the examples that were given a class, the share that belong to it.",
-    "recall": "Of the examples that belong to a class, the share that were given it.",
-    "f1": "2 · precision · recall / (precision + recall), between 0 and 1.",
-    "residuals": "Predicted minus actual value, of each example.",
-    "update ÷ weight": f"{SIGNALS['update_ratio'].formula}. About 1e-3 is usual: much less learns nothing, "
-    "much more undoes what was learned.",
-    "gradient norm": f"{SIGNALS['grad_norm'].formula}. Where it fades from the last layer to the first, the "
-    "gradient vanishes.",
-    "weight norm": f"{SIGNALS['weight_norm'].formula}.",
-    "norm of the whole gradient": f"{SIGNALS['total_grad_norm'].formula}.",
-    "zero gradients": f"{SIGNALS['zero_grad_share'].formula}.",
-    "updates lost": f"{SIGNALS['lost_update_share'].formula}. Rounding swallows an update that is too small "
-    "beside its weight.",
-    "inactive": f"{SIGNALS['inactive_units'].formula}. A unit that is never active passes no gradient on.",
-    "saturated": f"{SIGNALS['saturated_share'].formula}. At a bound the slope is nearly 0.",
-    "constant": f"{SIGNALS['constant_output'].formula}. Such a unit tells nothing about its input.",
-    "standard deviation": f"{SIGNALS['act_std'].formula}.",
-    "gradient scale": f"{SIGNALS['grad_scale'].formula}. It keeps small gradients from becoming 0 in half "
-    "precision.",
-    "cost of watching": "The share of the program's time that looking at it took.",
-    "95 % interval": "In 95 of 100 repetitions such an interval holds the true value.",
-    "seed": "The start of all random numbers of a run: runs that differ by their seed alone show how "
-    "much of a difference is chance.",
-    "best epoch": "The epoch with the best value of the monitored measure; its weights are kept.",
-    "importance": "How much of the differences between trials a hyperparameter accounts for.",
-}
 
 
 @dataclass(frozen=True)
@@ -126,9 +89,11 @@ class Words:
 
 
 def _own(text: str) -> Word | None:
-    name = text.lower().partition(", ")[0].partition(" (")[0]
-    found = _OWN.get(name)
-    return None if found is None else Word(_key(name), name, found)
+    found = glossary.term(text.partition(", ")[0].partition(" (")[0])
+    if found is None:
+        return None
+    told = (("written", ", ".join(found.symbols)), ("here", found.here.replace("`", "")))
+    return Word(_key(found.name), found.name, found.text, tuple((what, t) for what, t in told if t))
 
 
 def _measure(text: str) -> str:

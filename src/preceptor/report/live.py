@@ -19,6 +19,7 @@ from preceptor.report._canvas import Drawing
 from preceptor.report._curves import curves
 from preceptor.report._format import clean, count, duration, label, number
 from preceptor.report._page import template
+from preceptor.report._runs import find_run, find_runs, latest, members, written
 from preceptor.report._table import Table
 from preceptor.report._words import Words
 from preceptor.report.sparkline import sparkline
@@ -26,11 +27,15 @@ from preceptor.report.summary import Summary, TestLook
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
+from preceptor.untrusted import understood
 
-__all__ = ["Seen", "find_runs", "list_page", "look_at", "run_page"]
+__all__ = ["Seen", "find_run", "find_runs", "list_page", "look_at", "run_page"]
 
+_FILES = ("manifest.json", "experiment.toml", "history.csv", "findings.json", "report.html",
+          "state/progress.json", "state/checkpoint.safetensors")  # fmt: skip
 _SILENT = 120.0  # seconds after which a running training that wrote nothing is said to be silent
-_MOST = 500  # runs in a list
+_MOST = 100  # runs on a page of the list
+_KEPT = 1000  # runs that are kept as they were read, until they change
 
 
 @dataclass(frozen=True)
@@ -61,33 +66,28 @@ class Seen:
         return self.summary.status == "running"
 
 
-def find_runs(folder: Path) -> dict[str, Path]:
-    """Return the run folders in a folder, and in those the members of ensembles, by their path in it.
-
-    Nothing outside the folder is found: links are not followed.
-    """
-    if (folder / "manifest.json").is_file():
-        return {folder.resolve().name: folder, **_within(folder)}
-    found = _within(folder)
-    members = [_within(path, f"{name}/") for name, path in found.items()]
-    return {name: path for some in (found, *members) for name, path in some.items()}
-
-
-def _within(folder: Path, prefix: str = "") -> dict[str, Path]:
-    try:
-        inner = sorted(folder.iterdir())
-    except OSError:
-        return {}
-    found = [p for p in inner if not p.is_symlink() and p.name[:1] != "." and (p / "manifest.json").is_file()]
-    return {f"{prefix}{path.name}": path for path in found[:_MOST]}
-
-
 def look_at(name: str, path: Path) -> Seen:
     """Return a run as it is now.
 
     Raises:
         PreceptorError: its folder cannot be read.
     """
+    with understood(path, "a run's folder, as a training leaves it", CheckpointError):
+        files = (path / name for name in _FILES)
+        return _looked(name, path, tuple(_stamp(file) for file in files))
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=_KEPT)
+def _looked(name: str, path: Path, stamps: tuple[tuple[int, int], ...]) -> Seen:
+    """Read a run; as long as its files are as they were, it is not read again."""
     folder = RunFolder(path)
     manifest, experiment, history = folder.manifest, folder.experiment, _history(folder)
     flat = experiment.flat()
@@ -97,7 +97,7 @@ def look_at(name: str, path: Path) -> Seen:
         _summary(path, manifest, experiment, history),
         folder.progress,
         None if folder.findings is None else [Finding.from_plain(row) for row in folder.findings],
-        max(_written(file) for file in files),
+        written(*files),
         tuple((key, flat[key]) for key in manifest["chosen"] if key in flat),
         (path / "report.html").is_file(),
     )
@@ -138,41 +138,59 @@ def _test(ledger: list[dict[str, Any]]) -> TestLook | None:
     return TestLook(last["metrics"], last["n"], len(ledger), tuple(interval) if interval else None)
 
 
-def _written(file: Path) -> float:
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def list_page(folder: Path, now: float | None = None) -> str:
-    """Return the page that lists the runs of a folder, the latest first.
+def list_page(folder: Path, now: float | None = None, *, start: int = 0) -> str:
+    """Return the page that lists the runs of a folder, the latest first, a hundred of them.
 
     Arguments:
         folder: of runs.
         now: seconds since 1970; default: the clock's.
+        start: how many of the latest are left out.
     """
     moment = time.time() if now is None else now
-    seen, unread = [], []
-    for name, path in find_runs(folder).items():
+    every = latest(folder)
+    shown, seen, rows, unread = every[start : start + _MOST], [], [], []
+    for name, path in [one for run in shown for one in (run, *members(*run).items())]:
         try:
-            seen.append(look_at(name, path))
-        except (PreceptorError, ValueError, KeyError, TypeError) as error:
-            unread.append(f"{name}: {str(error).partition(chr(10))[0]}")
-    seen.sort(key=lambda one: -one.written)
+            one = look_at(name, path)
+            rows.append((one.written, _row(one, moment)))
+            seen.append(one)
+        except PreceptorError as error:
+            unread.append(f"{name}: {error.problem}")
+    rows.sort(key=lambda row: -row[0])
     head = ("run", "status", "epochs", "monitored", "best", "course", "last written")
-    table = Table("Runs", head, tuple(_row(one, moment) for one in seen), text=frozenset({0, 1, 3, 5, 6}))
-    running = sum(one.running for one in seen)
+    table = Table("Runs", head, tuple(row for _, row in rows), text=frozenset({0, 1, 3, 5, 6}))
+    running = count(sum(one.running for one in seen))
+    cut = len(every) > len(shown)
+    whole = f"{count(len(every) if cut else len(seen))} runs"
+    whole += f", of which {count(len(shown))} are listed" if cut else ""
     return _page(
         name=label(folder.resolve().name, 120) or "runs",
         kind="runs",
-        verdict=[f"{count(len(seen))} runs, {count(running)} of them in training."],
+        verdict=[f"{whole}, {running} of them in training."],
         runs=table if seen else None,
-        notes=_view.cut(tuple(unread)),
+        notes=[*_view.cut(tuple(unread)), *_others(len(every), start)],
     )
 
 
+def _others(runs: int, start: int) -> list[str]:
+    """Return where the runs are that a page leaves out."""
+    link = Markup('<a href="/from/{}">{}</a>')
+    found: list[str] = []
+    if start:
+        found.append(link.format(max(0, start - _MOST), "later ones"))
+    if start + _MOST < runs:
+        found.append(link.format(start + _MOST, "earlier ones"))
+    return found
+
+
 def _row(seen: Seen, now: float) -> tuple[str, ...]:
+    with understood(
+        seen.summary.folder or seen.name, "a run's folder, as a training leaves it", CheckpointError
+    ):
+        return _cells(seen, now)
+
+
+def _cells(seen: Seen, now: float) -> tuple[str, ...]:
     summary, progress = seen.summary, seen.progress or {}
     values = [row.get(summary.monitor) for row in summary.history]
     at_best = (row for row in summary.history if row.get("epoch") == summary.best_epoch)
@@ -203,8 +221,17 @@ def run_page(seen: Seen, now: float | None = None) -> str:
     Arguments:
         seen: the run.
         now: seconds since 1970; default: the clock's.
+
+    Raises:
+        CheckpointError: what its folder holds is of another kind than a training writes.
     """
-    moment = time.time() if now is None else now
+    with understood(
+        seen.summary.folder or seen.name, "a run's folder, as a training leaves it", CheckpointError
+    ):
+        return _shown(seen, time.time() if now is None else now)
+
+
+def _shown(seen: Seen, moment: float) -> str:
     found = findings_html(seen.findings) if seen.findings is not None else ""
     return _page(
         name=label(seen.summary.name, 120) or "run",

@@ -10,15 +10,24 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from preceptor.errors import PreceptorError
+from preceptor.errors import PreceptorError, printable
 from preceptor.report._format import duration, number
 from preceptor.report.sparkline import sparkline
 from preceptor.training import Callback, Problem, State
 
-__all__ = ["EpochTable", "describe_data", "describe_model", "line", "show_error", "terminal"]
+__all__ = ["EpochTable", "Plain", "describe_data", "describe_model", "line", "show_error", "terminal"]
 
 _REFRESH = 0.1  # seconds between updates of the bar: each costs as much as a small training step
 _PATIENCE = 60.0  # seconds without a line after which a pipe hears that the training goes on
+
+
+class Plain(Console):
+    """A console that takes text for text: no markup, and nothing that the terminal would obey."""
+
+    def print(self, *objects: Any, markup: bool | None = False, **options: Any) -> None:
+        """Print as rich does, control characters left out."""
+        clean = [printable(one) if isinstance(one, str) else one for one in objects]
+        super().print(*clean, markup=markup, **options)
 
 
 def terminal(*, quiet: bool = False) -> Console:
@@ -28,8 +37,8 @@ def terminal(*, quiet: bool = False) -> Console:
         quiet: print nothing at all.
     """
     if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        return Console(highlight=False, quiet=quiet, force_terminal=False, force_interactive=False)
-    return Console(highlight=False, quiet=quiet)
+        return Plain(highlight=False, quiet=quiet, force_terminal=False, force_interactive=False)
+    return Plain(highlight=False, quiet=quiet)
 
 
 def line(label: str, text: str) -> str:

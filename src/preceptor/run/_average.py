@@ -7,7 +7,7 @@ from typing import Any
 
 from preceptor import catalogue
 from preceptor.catalogue.averaging import SWA, WeightAverage
-from preceptor.errors import ConfigError
+from preceptor.errors import ConfigError, did_you_mean
 from preceptor.training.experiment import Experiment
 from preceptor.training.listed import listed, parse_block
 
@@ -44,7 +44,8 @@ def averaged(
             "weights cannot be averaged so",
             expected="polyak, ema or swa: " + ", ".join(names),
             received=repr(average),
-            hint="members=5 averages the predictions of several trainings",
+            hint=did_you_mean(str(block.get("name")), ("polyak", "ema", "swa", *names))
+            or "members=5 averages the predictions of several trainings",
         )
     before = chosen["regularizers"] if "regularizers" in chosen else list(base.regularizers) if base else []
     several = [b if isinstance(b, Mapping) else b.model_dump() for b in listed(before)]

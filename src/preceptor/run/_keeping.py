@@ -16,6 +16,7 @@ from preceptor.training.state import State
 
 __all__ = ["KeepHistory", "Reopen", "measured_before"]
 
+_FIXED = ("experiment.toml", "preprocessing.json", "vocabulary.json", "audit.json", "checks.json")
 _HISTORY_SECONDS = 1.0  # between two writings of the history
 _PROGRESS_SECONDS = 2.0
 
@@ -30,14 +31,16 @@ class Reopen(Callback):
 
     def on_train_begin(self, state: State) -> None:
         """Write what has changed."""
-        self.folder.write("experiment.toml", self.experiment.to_toml())
+        text = self.experiment.to_toml()
+        if self.folder.text("experiment.toml") != text:
+            self.folder.write("experiment.toml", text)
         facts: dict[str, Any] = {"status": "running", "chosen": sorted(self.chosen)}
         speed, before = state.problem.speed, self.folder.manifest.get("speed")
         if speed is not None and (
             not before or replace(speed, **measured_before(before)).to_plain() != before
         ):
             facts["speed"] = speed.to_plain()  # other than at first: another device, or no compiler
-        self.folder.update_manifest(**facts)
+        self.folder.unseal(*_FIXED, **facts)
 
 
 def measured_before(speed: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from preceptor.training.own_code import is_own_code, make_model
 from preceptor.training.problem import Predictor
 from preceptor.training.regularization import attach
 from preceptor.training.tiling import Tiling
+from preceptor.untrusted import refuse_pickle, understood
 
 __all__ = ["load", "own_model_needed", "stored_coder"]
 
@@ -46,7 +47,17 @@ def load(folder: Path | str, model: nn.Module | Any = None, device: str = "auto"
     Raises:
         CheckpointError: no run, or damaged files.
         ConfigError: the run's model is the user's own code and ``model`` was not given.
+        DataError: a file of pickled objects, which is never read.
     """
+    if Path(folder).is_file():
+        refuse_pickle(Path(folder))
+    if model is not None:  # what their own code raises is theirs
+        return _loaded(folder, model, device)
+    with understood(folder, "a run's folder, as a training leaves it", CheckpointError):
+        return _loaded(folder, model, device)
+
+
+def _loaded(folder: Path | str, model: nn.Module | Any, device: str) -> Run:
     run_folder = RunFolder(folder)
     manifest, experiment = run_folder.manifest, run_folder.experiment
     recorded = manifest["signature"]
@@ -107,13 +118,8 @@ def stored_coder(folder: RunFolder | Path) -> TextCoder | None:
     path = (folder.path if isinstance(folder, RunFolder) else folder) / "vocabulary.json"
     if not path.is_file():
         return None
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read {path}", expected="a stored vocabulary", received=str(error)
-        ) from error
-    return coder_from_json(dict(state))
+    with understood(path, "a stored vocabulary", CheckpointError):
+        return coder_from_json(dict(json.loads(RunFolder(path.parent).text(path.name))))
 
 
 def own_model_needed(name: str) -> ConfigError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from preceptor.data import Prepared, generators
@@ -41,18 +42,26 @@ __all__ = ["perform"]
 
 
 def perform(job: Job, folder: RunFolder | None = None) -> Run:
-    """Train once, from the beginning or from what a folder holds, in one process or in several."""
-    return together(job, folder, _trained)
+    """Train once, from the beginning or from what a folder holds, in one process or in several.
+
+    Raises:
+        StorageError: another process trains in that folder.
+    """
+    with ExitStack() as held:
+        return together(job, folder, partial(_trained, held))
 
 
-def _trained(job: Job, folder: RunFolder | None, distribution: Distribution | None) -> Run:
+def _trained(held: ExitStack, job: Job, folder: RunFolder | None, distribution: Distribution | None) -> Run:
     experiment, objects, callbacks = job.experiment, job.objects, job.callbacks
     chosen = job.chosen
     resumed = folder is not None
+    first, begun = distribution is None or distribution.first, folder
+    if folder is not None and first:
+        held.enter_context(folder.held("training"))
+        folder.tidy()
     if folder is not None:
         chosen = chosen | set(folder.manifest["chosen"])
     device = distribution.device if distribution else choose_device(experiment.training.device)
-    first, begun = distribution is None or distribution.first, folder
     feeds, prepared, experiment = make_feeds(experiment, job.inputs, device)
     if folder is not None:
         refuse_other_data(folder, feeds.data)
@@ -70,6 +79,7 @@ def _trained(job: Job, folder: RunFolder | None, distribution: Distribution | No
             # A loader does not tell its classes; by now the model has.
             signature = replace(feeds.signature, classes=getattr(problem.task, "classes", ()))
             folder = _begin(experiment, signature, feeds, prepared, chosen, job.out, problem)
+            held.enter_context(folder.held("training"))
         elif folder is not None:
             callbacks = [Reopen(folder, experiment, chosen), *callbacks]
         run = Run(
@@ -160,6 +170,7 @@ def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], kept: Kept) 
             callbacks=callbacks,
             checkpoints=checkpoints,
             resume=snapshot,
+            tell=run.note,
         )
         end(problem, state)
         return state
@@ -167,7 +178,7 @@ def _fit(run: Run, problem: Problem, callbacks: Sequence[Callback], kept: Kept) 
         if folder and folder.manifest["status"] == "running":
             with suppress(StorageError):  # a full disk is the likeliest reason to be here
                 ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                folder.update_manifest(status=ended)
+                folder.update_manifest(status=ended, notes=run.notes)
         raise
     finally:
         if problem.transfer is not None and problem.transfer.freezing is not None:

@@ -55,8 +55,12 @@ def checkpoints_of(run: Run, folder: RunFolder | None, *, resumed: bool, kept: b
     if problem.distribution is not None and kept:
         path = folder.state if folder else _NOWHERE
         checkpoints = SharedCheckpoints(problem.distribution, problem, checkpoints, path)
-    there = resumed and folder is not None and folder.state.exists()
-    return checkpoints, checkpoints.load() if checkpoints is not None and there else None
+    if checkpoints is None or not resumed or not checkpoints.exist:
+        return checkpoints, None
+    snapshot = checkpoints.load()
+    for note in checkpoints.notes if run.folder is not None else ():
+        run.note(note)
+    return checkpoints, snapshot
 
 
 def end(problem: Problem, state: State) -> None:

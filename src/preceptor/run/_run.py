@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ from preceptor.data.shift import Reference
 from preceptor.data.text import TextCoder
 from preceptor.diagnosis.finding import Finding, Findings
 from preceptor.errors import ConfigError
-from preceptor.files import write_json
 from preceptor.recipe import Checks
 from preceptor.recipe.tree import Advice
 from preceptor.report.looks import Look
@@ -29,7 +29,7 @@ from preceptor.run._evaluation import Evaluation, before_denoising
 from preceptor.run._fitted import fit_task
 from preceptor.run._given import ensure_data, examples_of, in_words, network_outputs
 from preceptor.run._ledger import looks_elsewhere, refuse_another_look
-from preceptor.run.examined.diagnosis import Diagnosis, warn
+from preceptor.run.examined.diagnosis import Diagnosis, warn, warn_of
 from preceptor.run.text.language import OnText, measured_text, text_batches
 from preceptor.run.text.translate import OnPairs, translate
 from preceptor.run.text.translation import Judged, measured_pairs, pair_batches
@@ -71,6 +71,8 @@ class Run(OnText, OnPairs):
         audit: what was wrong with the data before training; None where nobody looked.
         reference: statistics of the training inputs, with which inputs in use are compared.
         familiar: how many of the examples evaluated last were trained on.
+        notes: what was done otherwise than was asked for: batches taken in parts, a damaged checkpoint.
+        say: hears of such a note at once; by default it becomes a warning.
     """
 
     experiment: Experiment
@@ -93,6 +95,8 @@ class Run(OnText, OnPairs):
     audit: Audit | None = None
     reference: Reference | None = None
     familiar: int = field(default=0, repr=False)
+    notes: list[str] = field(default_factory=list)
+    say: Callable[[str], None] = warn_of
 
     def __post_init__(self) -> None:
         if self.preprocessor is None and self.feeds is not None:
@@ -100,7 +104,13 @@ class Run(OnText, OnPairs):
         if self.coder is None and self.feeds is not None and self.feeds.text is not None:
             self.coder = self.feeds.text.coder
         if self.folder:
-            self.ledger = list(self.folder.manifest["ledger"])
+            manifest = self.folder.manifest
+            self.ledger, self.notes = list(manifest["ledger"]), list(manifest.get("notes", ()))
+
+    def note(self, text: str) -> None:
+        """Tell, and keep, what is done otherwise than was asked for."""
+        self.notes.append(text)
+        self.say(text)
 
     @property
     def model(self) -> nn.Module:
@@ -161,16 +171,17 @@ class Run(OnText, OnPairs):
             return
         self.folder.write("history.csv", state.history.to_csv())
         if self.samples:
-            write_json(self.folder.path / "samples.json", {"samples": self.samples})
+            self.folder.write_json("samples.json", {"samples": self.samples})
         self.keep_findings()
         if self.diagnosis is not None:
             self.diagnosis.watch.observed.save(self.folder.path / "record")
         self.folder.write_weights("best", state.best_weights or state.weights())
         if state.last_weights is not None:
             self.folder.write_weights("last", state.last_weights)
-        self.folder.update_manifest(
+        self.folder.seal(
             status=self.status,
             best_epoch=state.best_epoch,
+            notes=self.notes,
             timing=state.clock.summary() if state.clock.count else self.folder.manifest.get("timing"),
             **_reasons(state),
         )
@@ -179,7 +190,7 @@ class Run(OnText, OnPairs):
         """Write the findings, as they are known now, into the folder."""
         if self.folder and self.diagnosis is not None:
             findings = {"findings": [finding.to_plain() for finding in self.findings]}
-            write_json(self.folder.path / "findings.json", findings)
+            self.folder.write_json("findings.json", findings)
 
     def test(self, again: str | None = None) -> Evaluation:
         """Measure on the test set, and enter the look into the ledger.
@@ -204,10 +215,15 @@ class Run(OnText, OnPairs):
             DataError: there are no such examples, or their targets are missing.
             ConfigError: the test set has been looked at, and no reason is given to do so again.
         """
-        if isinstance(on, str) and on == "test":
+        if not (isinstance(on, str) and on == "test"):
+            return self._evaluated(on)
+        with self.folder.held("evaluating", again=True) if self.folder else nullcontext():
             if self.folder:  # others may have looked since this was loaded
                 self.ledger = list(self.folder.manifest["ledger"])
             refuse_another_look(self.ledger, again, self.folder)
+            return self._evaluated(on, again)
+
+    def _evaluated(self, on: Any, again: str | None = None) -> Evaluation:
         part, batches = self._batches(on)
         with generators.seeded(self.experiment.seed):  # a loader draws from them, whatever its order
             found = self._measured(part, batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from time import time
+from time import monotonic
 from typing import Any
 
 from preceptor.errors import ConfigError
@@ -37,13 +37,14 @@ def perform_all(works: Sequence[Work], given: Given) -> list[dict[str, Any]]:
     common = {k: v for k, v in works[0].settings.items() if all(w.settings.get(k) == v for w in works)}
     changes = [{k: v for k, v in work.settings.items() if k not in common} for work in works]
     experiment = Experiment.of(common)
-    deadlines = [work.deadline for work in works if work.deadline is not None]
+    seconds = [work.seconds for work in works if work.seconds is not None]
+    until = monotonic() + min(seconds, default=math.inf)
     members = train_members(
         experiment,
         changes,
         data=_inputs(experiment, given),
         objects=_objects(experiment, given),
-        halt=(lambda: time() >= min(deadlines)) if deadlines else None,
+        halt=(lambda: monotonic() >= until) if seconds else None,
         errors="keep",
         keep_weights=False,
     )

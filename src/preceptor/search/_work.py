@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import time
+from time import monotonic
 from typing import Any
 
 import torch
@@ -62,7 +62,7 @@ class Work:
         folder: the trial's run folder.
         objective: the history key that decides.
         until: the number of epochs at which it pauses; None: it goes to its end.
-        deadline: the time, as `time.time` tells it, at which it stops.
+        seconds: that it may still take.
         steps: optimizer steps that it may still take.
         threads: of torch; None: as they are.
     """
@@ -71,7 +71,7 @@ class Work:
     folder: str
     objective: str
     until: int | None = None
-    deadline: float | None = None
+    seconds: float | None = None
     steps: int | None = None
     threads: int | None = None
 
@@ -84,6 +84,7 @@ class _Pause(Callback):
     def __init__(self, work: Work) -> None:
         self.work, self.reason = work, ""
         self._last = math.inf
+        self._until = math.inf if work.seconds is None else monotonic() + work.seconds
 
     def on_train_begin(self, state: State) -> None:
         """Note where it stands."""
@@ -92,8 +93,7 @@ class _Pause(Callback):
 
     def on_batch_end(self, state: State) -> None:
         """Stop where time or steps are used up."""
-        over = self.work.deadline is not None and time() >= self.work.deadline
-        if (over or state.step >= self._last) and not state.stop:
+        if (monotonic() >= self._until or state.step >= self._last) and not state.stop:
             state.stop, self.reason = "interrupted", "budget"
 
     def on_epoch_end(self, state: State) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
 
 from preceptor.errors import ConfigError, import_extra
 from preceptor.search._work import Given, Work, perform, perform_text
@@ -111,7 +114,8 @@ class Processes:
     """Several processes of this machine, each with its share of the cores.
 
     Where one of them dies, its trial goes on from its last checkpoint in a new one; at the second death the
-    trial has failed.
+    trial has failed. Each has a pool of its own, so that the others do not die with it. Where this process
+    dies, they end at once: who goes on with the search finds nobody training there.
 
     Arguments:
         workers: how many.
@@ -119,17 +123,18 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._running: dict[Future[str], tuple[int, Work]] = {}
+        self._idle: list[ProcessPoolExecutor] = []
+        self._running: dict[Future[str], _Busy] = {}
         self._deaths: dict[int, int] = {}
 
     def __enter__(self) -> Processes:
         return self
 
     def __exit__(self, *details: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=details[0] is None, cancel_futures=True)
-            self._pool = None
+        pools = [*self._idle, *(busy.pool for busy in self._running.values())]
+        self._idle, self._running = [], {}
+        for pool in pools:
+            pool.shutdown(wait=details[0] is None, cancel_futures=True)
 
     @property
     def free(self) -> bool:
@@ -138,34 +143,64 @@ class Processes:
 
     def submit(self, number: int, work: Work) -> None:
         """Hand a trial to a process."""
-        if self._pool is None:  # begun anew, not forked: torch's threads do not survive a fork
-            fresh = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=fresh)
         shared = replace(work, threads=max(1, _cores() // self.workers))
         text = json.dumps(asdict(shared), default=list)
-        self._running[self._pool.submit(perform_text, text)] = number, work
+        while self._idle:
+            pool = self._idle.pop()
+            with suppress(BrokenProcessPool):  # it died while it had nothing to do
+                self._running[pool.submit(perform_text, text)] = _Busy(pool, number, work, monotonic())
+                return
+        # Begun anew, not forked: torch's threads do not survive a fork.
+        fresh = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(1, mp_context=fresh, initializer=_end_with_parent)
+        self._running[pool.submit(perform_text, text)] = _Busy(pool, number, work, monotonic())
 
     def ended(self) -> Iterator[Ended]:
         """Wait for the first that ends, and yield all that have; those of a process that died begin again."""
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        lost = []
         for future in done:
-            number, work = self._running.pop(future)
+            busy = self._running.pop(future)
             try:
-                yield number, json.loads(future.result())
+                outcome = json.loads(future.result())
             except BrokenProcessPool:
-                lost.append((number, work))
-        if lost:
-            yield from self._again([*lost, *self._running.values()])
-
-    def _again(self, lost: list[tuple[int, Work]]) -> Iterator[Ended]:
-        self._pool, self._running = None, {}
-        for number, work in lost:
-            self._deaths[number] = self._deaths.get(number, 0) + 1
-            if self._deaths[number] < _DEATHS:
-                self.submit(number, work)
+                busy.pool.shutdown(wait=False)
+                yield from self._again(busy)
             else:
-                yield number, {"value": None, "status": "failed", "error": "the process that trained it died"}
+                self._idle.append(busy.pool)
+                yield busy.number, outcome
+
+    def _again(self, lost: _Busy) -> Iterator[Ended]:
+        self._deaths[lost.number] = self._deaths.get(lost.number, 0) + 1
+        if self._deaths[lost.number] >= _DEATHS:
+            outcome = {"value": None, "status": "failed", "error": "the process that trained it died"}
+            yield lost.number, outcome
+            return
+        seconds = lost.work.seconds
+        if seconds is not None:
+            seconds = max(0.0, seconds - (monotonic() - lost.since))
+        self.submit(lost.number, replace(lost.work, seconds=seconds))
+
+
+class _Busy(NamedTuple):
+    """A process, and the trial that it trains."""
+
+    pool: ProcessPoolExecutor
+    number: int
+    work: Work
+    since: float
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that began it does, whatever ended that."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class OnRay:

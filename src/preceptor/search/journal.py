@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,10 @@ from typing import Any
 
 from preceptor.errors import CheckpointError, StorageError
 from preceptor.files import strict
+from preceptor.locks import hold
+from preceptor.seals import KEY, sealed, unsealed
 from preceptor.trials.change import Change
+from preceptor.untrusted import understood
 
 __all__ = ["Journal", "Result", "Trial", "best_of", "ranking"]
 
@@ -143,27 +145,29 @@ class Journal:
         self.trials: list[Trial] = []
         self.elapsed = 0.0
         self._file: int | None = None
+        self._held = ExitStack()
         self._read()
 
     def __enter__(self) -> Journal:
-        try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}", received=error.strerror) from error
-        if not _locked(self._file):
-            self.__exit__(None, None, None)
-            raise StorageError(
-                f"{self.path.parent} is in use",
-                expected="one process at a time",
-                received="another one that searches there",
-            )
-        self._read()
-        os.ftruncate(self._file, self._whole)
+        with ExitStack() as stack:
+            lock = self.path.with_suffix(".lock")
+            stack.enter_context(hold(self.path.parent, lock, doing="searching"))
+            try:
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise StorageError(f"cannot write {self.path}", received=error.strerror) from error
+            stack.callback(self._close)
+            self._read()
+            os.ftruncate(self._file, self._whole)
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._held.close()
+
+    def _close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -201,7 +205,7 @@ class Journal:
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._file is None:
             raise StorageError(f"{self.path} is not open", expected="with Journal(path) as journal")
-        text = (json.dumps(strict(line), default=str) + "\n").encode()
+        text = (json.dumps(_sealed(line)) + "\n").encode()
         try:
             if os.write(self._file, text) < len(text):
                 raise OSError("the disk is full")  # noqa: TRY301 - what a full disk does half the time
@@ -216,17 +220,14 @@ class Journal:
         self.trials, self.elapsed, self._whole = [], 0.0, 0
         if not self.path.exists():
             return
-        content = self.path.read_bytes()
-        self._whole = content.rfind(b"\n") + 1
-        try:
-            for line in content[: self._whole].decode().splitlines():
-                self._replay(json.loads(line))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise CheckpointError(
-                f"cannot read {self.path}",
-                expected="a journal as a search writes it",
-                received=f"{type(error).__name__}: {error}",
-            ) from error
+        with understood(self.path, "a journal as a search writes it", CheckpointError):
+            content = self.path.read_bytes()
+            self._whole = content.rfind(b"\n") + 1
+            lines = [dict(json.loads(line)) for line in content[: self._whole].decode().splitlines()]
+            if len({KEY in line for line in lines}) > 1:
+                raise ValueError("a line without a checksum")
+            for line in lines:
+                self._replay(unsealed(line))
 
     def _replay(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "begun":
@@ -265,17 +266,8 @@ def ranking(trials: Sequence[Trial], mode: str) -> list[Trial]:
     )
 
 
-def _locked(file: int) -> bool:
-    """Take the file for this process; False where another one has it. Not every system has such locks."""
-    try:
-        fcntl = importlib.import_module("fcntl")
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _sealed(line: Mapping[str, Any]) -> dict[str, Any]:
+    return sealed(json.loads(json.dumps(strict(line), default=str)))
 
 
 def _listed(value: Any) -> Any:

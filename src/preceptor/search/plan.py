@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from preceptor.errors import CheckpointError, ConfigError
+from preceptor.errors import CheckpointError, ConfigError, did_you_mean
 from preceptor.search._optuna import SAMPLERS, OptunaMethod
 from preceptor.search.budget import Budget
 from preceptor.search.methods import Grid, Halving, Method, RandomSearch
 from preceptor.search.space import Space
+from preceptor.untrusted import understood
 
 __all__ = ["METHODS", "Plan", "Stage"]
 
@@ -79,7 +80,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ConfigError("there is no such method", expected=", ".join(METHODS), received=self.method)
+            raise ConfigError(
+                "there is no such method",
+                expected=", ".join(METHODS),
+                received=self.method,
+                hint=did_you_mean(self.method, METHODS),
+            )
         for name, least in (("finalists", 1), ("repeats", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(
@@ -151,14 +157,8 @@ class Plan:
         Raises:
             CheckpointError: it is none.
         """
-        try:
+        with understood("the search's plan", "search.json as a search writes it", CheckpointError):
             return cls(**{**plain, "budget": Budget(**plain["budget"])})
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(
-                "cannot read the search's plan",
-                expected="search.json as a search writes it",
-                received=str(error),
-            ) from error
 
     def going_on(self, other: Plan) -> Plan:
         """Return this plan with the budget of another one, which must be the same otherwise.

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from preceptor.errors import CheckpointError, ConfigError, StorageError
 from preceptor.files import write_json, write_text
+from preceptor.seals import sealed, unsealed
 from preceptor.search._work import Given, Work
 from preceptor.search.advice import advice, finer
 from preceptor.search.budget import Budget
@@ -26,6 +27,7 @@ from preceptor.search.plan import Plan, Stage
 from preceptor.search.space import Point, Space
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import take_number
+from preceptor.untrusted import understood
 
 __all__ = ["Search"]
 
@@ -79,7 +81,7 @@ class Search:
         hidden = parent / f".{plan.name}.{secrets.token_hex(4)}.tmp"
         try:
             hidden.mkdir(parents=True)
-            write_json(hidden / "search.json", plan.to_plain())
+            write_json(hidden / "search.json", sealed(plan.to_plain()))
             write_text(hidden / "experiment.toml", Experiment.of(plan.chosen).to_toml())
             folder = hidden.rename(target) if target else take_number(hidden, parent, plan.name)
         except OSError as error:
@@ -313,7 +315,7 @@ class Search:
             str(self.folder / "trials" / f"{trial.number:04d}"),
             self.plan.objective,
             until=trial.epochs,
-            deadline=None if budget.seconds is None else time() + budget.seconds - (elapsed or 0.0),
+            seconds=None if budget.seconds is None else budget.seconds - (elapsed or 0.0),
             steps=None if budget.steps is None else budget.steps - self._steps,
         )
 
@@ -358,7 +360,5 @@ class Search:
 def _json(path: Path) -> Any:
     import json
 
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}", expected="JSON", received=str(error)) from error
+    with understood(path, "JSON, as a search writes it", CheckpointError):
+        return unsealed(dict(json.loads(path.read_text(encoding="utf-8"))))

@@ -290,7 +290,7 @@ def value_of(text: str) -> Any:
     """
     try:
         value = tomllib.loads(f"v = {text.strip()}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
     return tuple(value) if isinstance(value, list) else value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from preceptor.errors import ConfigError, DataError, nearest
+from preceptor.errors import ConfigError, DataError, did_you_mean, nearest
+from preceptor.files import similar
 from preceptor.training.listed import listed, texts
 from preceptor.training.settings import (
     Block,
@@ -115,7 +117,9 @@ class Experiment(Settings):
         try:
             return cls.from_toml(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise DataError("no such experiment", expected="a TOML file", received=str(path)) from error
+            raise DataError(
+                "no such experiment", expected="a TOML file", received=str(path), hint=similar(path)
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"cannot read {path}", expected="a TOML file in UTF-8", received=str(error)
@@ -126,7 +130,7 @@ class Experiment(Settings):
         """Build from TOML text."""
         try:
             return cls.of(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(
                 "the experiment is not valid TOML", expected="TOML: key = value", received=str(error)
             ) from error
@@ -170,11 +174,19 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError("a setting has no value", expected="key=value", received=text)
-        try:
-            settings[key.strip()] = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
-            settings[key.strip()] = value.strip()
+        settings[key.strip()] = _value(value.strip())
     return settings
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML where it is, else as text; in a list, too, text needs no quotes."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        inner = text[1:-1]
+        if not (text.startswith("[") and text.endswith("]")) or set(inner) & set("[]{}\"'"):
+            return text
+        return [_value(part.strip()) for part in inner.split(",") if part.strip()]
 
 
 def _put(nested: dict[str, Any], path: list[str], value: Any) -> None:
@@ -229,7 +241,8 @@ def _config_error(error: ValidationError) -> ConfigError:
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if first["type"].startswith("model_"):
         expected = f"a table of settings, [{key}]"
-    return ConfigError(f"{key} is not usable", expected=expected, received=repr(first["input"]))
+    hint = did_you_mean(str(first["input"]), re.findall(r"'([^']+)'", expected))
+    return ConfigError(f"{key} is not usable", expected=expected, received=repr(first["input"]), hint=hint)
 
 
 _WORDS = {f"transfer.{key}" for key in ("freeze", "unfreeze", "lr_factors")}

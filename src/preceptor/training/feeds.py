@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset, SubsetRandomSampler
+from torch.utils.data import DataLoader, Subset
 
 from preceptor.data import Part, Prepared, Preprocessor
 from preceptor.data._pixels import subset
-from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches
+from preceptor.data.batches import Batch, Batches, LoaderBatches, TensorBatches, rows_of
 from preceptor.data.text import TextParts
 from preceptor.data.windows import WindowBatches
 from preceptor.errors import DataError
@@ -180,7 +180,7 @@ def feeds_from_loaders(
         test=_held_out("test", test, device),
         sample=sample,
         signature=_signature(sample, _target_kind(sample[1]), ()),
-        examples=None if (rows := _rows(train)) is None else len(rows),
+        examples=None if (rows := rows_of(train)) is None else len(rows),
     )
 
 
@@ -198,7 +198,7 @@ def _target_kind(y: Tensor) -> str:
 
 
 def _held_out(part: str, loader: DataLoader[Any] | None, device: torch.device) -> Batches | None:
-    rows = None if loader is None else _rows(loader)
+    rows = None if loader is None else rows_of(loader)
     if rows is not None and not len(rows):
         raise DataError(
             f"there are no {part} examples",
@@ -210,7 +210,7 @@ def _held_out(part: str, loader: DataLoader[Any] | None, device: torch.device) -
 
 def _probe(loader: DataLoader[Any], train_examples: int | str, device: torch.device) -> Batches | None:
     """Return evenly spread examples of a loader's data set; None for a stream, which cannot be indexed."""
-    known = _rows(loader)
+    known = rows_of(loader)
     wanted = _PROBE if train_examples == "auto" else int(train_examples)
     if not known or not wanted:
         return None
@@ -221,16 +221,6 @@ def _probe(loader: DataLoader[Any], train_examples: int | str, device: torch.dev
         Subset(loader.dataset, rows), batch_size=size, collate_fn=loader.collate_fn
     )
     return LoaderBatches(fixed, device=device)
-
-
-def _rows(loader: DataLoader[Any]) -> Sequence[int] | None:
-    """Return the rows of its data set that a loader draws from; None where only the loader knows."""
-    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
-        return None
-    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
-    if isinstance(sampler, SubsetRandomSampler):  # two loaders may share a data set, each with its part of it
-        return [int(row) for row in sampler.indices]
-    return range(len(loader.dataset))
 
 
 def _peek(loader: DataLoader[Any], device: torch.device) -> Any:

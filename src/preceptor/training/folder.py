@@ -6,23 +6,36 @@ import errno
 import json
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from preceptor.errors import CheckpointError, ConfigError, StorageError
-from preceptor.files import atomic, write_text
+from preceptor.errors import CheckpointError, ConfigError, StorageError, nearest
+from preceptor.files import strict, write_text
+from preceptor.locks import hold
+from preceptor.seals import KEY, checksum, sealed, unsealed
 from preceptor.training.experiment import Experiment
 from preceptor.training.history import History
+from preceptor.training.storage import load_tensors, save_tensors
 
 __all__ = ["RunFolder", "take_number"]
+
+_TEXTS = (".json", ".toml", ".csv")
+_HINTS = {
+    "experiment.toml": "put back what stood there; for other settings begin a new run:"
+    " preceptor train …/experiment.toml"
+}
 
 
 class RunFolder:
     """Settings, history, manifest, preprocessing, ``weights/`` and ``state/`` of one run.
+
+    Every file but the report has a checksum: those of tensors and the manifest their own, the others in the
+    manifest, under ``sealed``, those that change in training when it ends. What has changed since then is
+    named when it is read, and not used.
 
     Arguments:
         path: an existing run folder.
@@ -35,6 +48,7 @@ class RunFolder:
         self.path = Path(path)
         if not (self.path / "manifest.json").is_file():
             runs = sorted(p.parent.name for p in self.path.parent.glob("*/manifest.json"))
+            runs = list(dict.fromkeys([*nearest(self.path.name, runs), *runs]))
             raise CheckpointError(
                 f"no run in {self.path}",
                 expected="a run folder, with its manifest.json",
@@ -67,7 +81,7 @@ class RunFolder:
         try:
             for part in ("weights", "state"):
                 (hidden / part).mkdir(parents=True, exist_ok=True)
-            for file, text in files.items():
+            for file, text in _sealed(files).items():
                 write_text(hidden / file, text)
             return cls(hidden.rename(target) if target else take_number(hidden, Path(runs), name))
         except OSError as error:
@@ -103,13 +117,15 @@ class RunFolder:
     @property
     def experiment(self) -> Experiment:
         """Everything that was chosen, defaults included."""
+        if "experiment.toml" in self._seals():
+            self.text("experiment.toml")
         return Experiment.read(self.path / "experiment.toml")
 
     @property
     def history(self) -> History:
         """The rows of the epochs, as of the last time they were written."""
         try:
-            return History.from_csv((self.path / "history.csv").read_text(encoding="utf-8"))
+            return History.from_csv(self.text("history.csv"))
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"no history in {self.path}",
@@ -121,7 +137,7 @@ class RunFolder:
     @property
     def manifest(self) -> dict[str, Any]:
         """Versions, origin, data, status, ledger."""
-        manifest = self._json("manifest.json")
+        manifest = self._manifest()
         absent = [key for key in ("status", "chosen", "signature", "ledger") if key not in manifest]
         if absent:
             raise CheckpointError(
@@ -134,7 +150,7 @@ class RunFolder:
     @property
     def preprocessing(self) -> dict[str, Any]:
         """What was fitted on the training data."""
-        return self._json("preprocessing.json")
+        return self.json("preprocessing.json")
 
     @property
     def findings(self) -> list[dict[str, Any]] | None:
@@ -154,7 +170,7 @@ class RunFolder:
     def _listed(self, name: str, key: str) -> list[dict[str, Any]] | None:
         if not (self.path / name).is_file():
             return None
-        listed = self._json(name).get(key)
+        listed = self.json(name).get(key)
         if isinstance(listed, list) and all(isinstance(one, dict) for one in listed):
             return listed
         raise CheckpointError(
@@ -163,28 +179,116 @@ class RunFolder:
             received=f"{type(listed).__name__} under {key!r}",
         )
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def text(self, name: str) -> str:
+        """Return the text of a file.
+
+        Raises:
+            CheckpointError: it has changed since it was written.
+            OSError: it cannot be read.
+            ValueError: it is not UTF-8.
+        """
+        for last in (False, False, True):
+            written = self._seals().get(name)
+            data = (self.path / name).read_bytes()
+            if written is None or checksum(data) == written:
+                break
+            if last:  # else a process may just have written both
+                raise CheckpointError(
+                    f"{self.path / name} has changed since the run wrote it",
+                    expected=f"checksum {written}",
+                    received=f"checksum {checksum(data)}",
+                    hint=_HINTS.get(name, "put back what stood there"),
+                )
+        return data.decode("utf-8")
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return the object in a file of JSON.
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
         try:
-            content: dict[str, Any] = dict(json.loads((self.path / name).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            content: dict[str, Any] = dict(json.loads(self.text(name)))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(
                 f"cannot read {self.path / name}", expected="a JSON object", received=str(error)
             ) from error
         return content
 
+    def _manifest(self) -> dict[str, Any]:
+        path = self.path / "manifest.json"
+        try:
+            content = dict(json.loads(path.read_text(encoding="utf-8")))
+            if "sealed" in content and KEY not in content:
+                raise ValueError(f"{KEY!r} is missing")  # noqa: TRY301
+            return unsealed(content)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                f"cannot read {path}", expected="a JSON object, as the run wrote it", received=str(error)
+            ) from error
+
+    def _seals(self) -> dict[str, str]:
+        found = self._manifest().get("sealed")
+        return dict(found) if isinstance(found, dict) else {}
+
     def update_manifest(self, **changes: Any) -> None:
         """Set some entries of the manifest."""
-        write_text(self.path / "manifest.json", json.dumps({**self.manifest, **changes}, indent=1) + "\n")
+        text = json.dumps(sealed({**self.manifest, **changes}), indent=1)
+        write_text(self.path / "manifest.json", text + "\n")
+
+    def seal(self, **changes: Any) -> None:
+        """Set some entries of the manifest, and the checksums of all texts that have none yet."""
+        seals = self._seals()
+        for path in sorted(self.path.iterdir()):
+            if path.suffix in _TEXTS and path.name != "manifest.json" and path.name[0] != ".":
+                seals.setdefault(path.name, checksum(path.read_bytes()))
+        self.update_manifest(**changes, sealed=seals)
+
+    def unseal(self, *kept: str, **changes: Any) -> None:
+        """Set some entries of the manifest, and leave only the checksums of files that stay as they are."""
+        self.update_manifest(**changes, sealed={k: v for k, v in self._seals().items() if k in kept})
 
     def write(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
+        seals = self._seals()
+        if name not in seals:
+            write_text(self.path / name, text)
+            return
+        # In this order a kill in between leaves a file without a checksum, and never one with a wrong one.
+        self.update_manifest(sealed={k: v for k, v in seals.items() if k != name})
         write_text(self.path / name, text)
+        self.update_manifest(sealed={**seals, name: checksum(text.encode())})
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a file of JSON, as `preceptor.files.write_json` does."""
+        self.write(name, json.dumps(strict(value), indent=1, default=str) + "\n")
+
+    @contextmanager
+    def held(self, doing: str, *, again: bool = False) -> Iterator[None]:
+        """Hold the folder for the length of a block: another process that would write to it is refused.
+
+        Arguments:
+            doing: what for.
+            again: whether a block around this one may hold it already.
+
+        Raises:
+            StorageError: another process writes to it, or nothing can be written there.
+        """
+        place = self.path / "state"  # an ensemble has none
+        file = place / "lock" if place.is_dir() else self.path / ".lock"
+        with hold(self.path, file, doing=doing, again=again):
+            yield
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed left half written; the folder must be held."""
+        for place in (self.path, self.path / "weights", self.path / "state"):
+            for leftover in place.glob(".*.tmp"):
+                with suppress(OSError):
+                    leftover.unlink()
 
     def write_weights(self, name: str, weights: dict[str, Tensor]) -> None:
         """Write ``weights/<name>.safetensors``."""
-        own = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
-        with atomic(self.path / "weights" / f"{name}.safetensors") as temporary:
-            save_file(own, temporary)
+        save_tensors(self.path / "weights" / f"{name}.safetensors", weights)
 
     def weights(self, name: str = "best") -> dict[str, Tensor]:
         """Read ``weights/<name>.safetensors``.
@@ -201,18 +305,21 @@ class RunFolder:
                 hint=str(self.path / "member-1"),
             )
         try:
-            return load_file(path)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise _no_weights(path, error) from error
+            return load_tensors(path)[0]
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"no weights in {path}",
+                expected="a run that has ended" if not path.exists() else "weights as the run wrote them",
+                received=error.received,
+                hint=f"finish it first: preceptor train --resume {self.path}",
+            ) from error
 
 
-def _no_weights(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"no weights in {path}",
-        expected="a run that has ended",
-        received=str(error),
-        hint="finish it first: preceptor train --resume " + str(path.parent.parent),
-    )
+def _sealed(files: dict[str, str]) -> dict[str, str]:
+    """Return a new run's files with the checksums of all in the manifest."""
+    seals = {name: checksum(text.encode()) for name, text in files.items() if name != "manifest.json"}
+    manifest = sealed({**json.loads(files["manifest.json"]), "sealed": seals})
+    return {**files, "manifest.json": json.dumps(manifest, indent=1) + "\n"}
 
 
 def take_number(hidden: Path, runs: Path, name: str) -> Path:

@@ -93,11 +93,18 @@ class History:
     def from_csv(cls, text: str) -> History:
         """Read a history back from CSV text; empty cells are None.
 
+        Raises:
+            ValueError: rows of different lengths, or no CSV.
+
         Example:
             >>> History.from_csv("epoch,val_loss\\n1,0.25\\n2,\\n")[:, "val_loss"]
             [0.25, None]
         """
-        return cls([{k: _number(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))])
+        try:
+            names, *rows = csv.reader(io.StringIO(text)) if text.strip() else [[]]
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        return cls([dict(zip(names, map(_number, row), strict=True)) for row in rows if row])
 
     def best(self, monitor: str, mode: str) -> int | None:
         """Return the index of the row with the best finite value of ``monitor``, None where there is none."""

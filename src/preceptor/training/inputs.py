@@ -17,7 +17,7 @@ from preceptor.data import Dataset, Prepared, Preprocessor, load, prepare
 from preceptor.data._masks import MaskCoder
 from preceptor.data.batches import loader_for
 from preceptor.data.text import TextCoder
-from preceptor.errors import ConfigError, DataError
+from preceptor.errors import ConfigError, DataError, did_you_mean
 from preceptor.tasks import APART, KIND_OF_TASK
 from preceptor.training.bags import bag_rows, bagged, refuse_bags
 from preceptor.training.build import batch_size_for
@@ -31,7 +31,7 @@ from preceptor.training.purpose import for_task, loading, takes_gaps, with_indic
 from preceptor.training.settings import DataSettings
 from preceptor.training.source import Source, open_source
 
-__all__ = ["Inputs", "make_feeds"]
+__all__ = ["Inputs", "dataset_for", "loaders_for", "make_feeds"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def make_feeds(
         if experiment.name == "auto":
             known["name"] = "run"
         return feeds, None, experiment.changed(known)
-    dataset = for_task(_with_parts(inputs, experiment.data, **loading(experiment)), experiment)
+    dataset = dataset_for(experiment, inputs)
     in_code = not isinstance(inputs.data, str) and dataset.kind in ("tensors", "vectors", "images")
     scale, adapt = inputs.scaling(experiment)
     again = "auto" if scale == "auto" and adapt else None  # decided by the model's name
@@ -174,8 +174,23 @@ def _target_kind(experiment: Experiment) -> str | None:
     kinds = {"auto": None, **KIND_OF_TASK}
     if experiment.task in kinds:
         return kinds[experiment.task]
-    known = ", ".join((*KIND_OF_TASK, *APART))
-    raise ConfigError("unknown task", expected=f"{known} or auto", received=repr(experiment.task))
+    known = (*KIND_OF_TASK, *APART)
+    raise ConfigError(
+        "unknown task",
+        expected=f"{', '.join(known)} or auto",
+        received=repr(experiment.task),
+        hint=did_you_mean(experiment.task, known),
+    )
+
+
+def dataset_for(experiment: Experiment, inputs: Inputs) -> Dataset:
+    """Return data that lie in memory or in files as the task takes them, before they are split.
+
+    Raises:
+        DataError: the data cannot be read, or do not suit the task.
+        ConfigError: validation or test data of another form than the training data.
+    """
+    return for_task(_with_parts(inputs, experiment.data, **loading(experiment)), experiment)
 
 
 def _with_parts(inputs: Inputs, settings: DataSettings, **how: bool) -> Dataset:
@@ -215,14 +230,16 @@ def _with_parts(inputs: Inputs, settings: DataSettings, **how: bool) -> Dataset:
     return replace(load((x, y), **images), part=parts)
 
 
+def loaders_for(experiment: Experiment, inputs: Inputs) -> list[DataLoader[Any] | None]:
+    """Return loaders of the training, validation and test examples of a data set or loader of one's own."""
+    if not isinstance(inputs.data, DataLoader):
+        return _split_dataset(experiment, inputs)
+    others = (_as_loader(v, inputs.data.batch_size or 64) for v in (inputs.val, inputs.test))
+    return [inputs.data, *others]
+
+
 def _from_loaders(experiment: Experiment, inputs: Inputs, device: torch.device) -> Feeds:
-    if isinstance(inputs.data, DataLoader):
-        loaders = [
-            inputs.data,
-            *(_as_loader(v, inputs.data.batch_size or 64) for v in (inputs.val, inputs.test)),
-        ]
-    else:
-        loaders = _split_dataset(experiment, inputs)
+    loaders = loaders_for(experiment, inputs)
     return feeds_from_loaders(*loaders, train_examples=experiment.training.train_examples, device=device)  # type: ignore[arg-type]
 
 

@@ -14,6 +14,7 @@ from preceptor import catalogue
 from preceptor.catalogue import Entry
 from preceptor.data.text import (
     ContinuousBatches,
+    Place,
     TextCoder,
     TextIds,
     TextParts,
@@ -37,6 +38,8 @@ __all__ = [
     "symbol_options",
     "text_defaults",
     "text_feeds",
+    "text_path",
+    "text_places",
     "whole",
 ]
 
@@ -117,16 +120,8 @@ def text_feeds(
     settings = experiment.text
     level = "char" if settings.level == "auto" else settings.level
     files = {"val_file": _path(val) or settings.val_file, "test_file": _path(test) or settings.test_file}
-    source = _path(data)
-    if source is None:
-        raise ConfigError(
-            f"{_TASK} needs a text",
-            expected="a path to .txt, .gz or .xz, or a folder",
-            received=repr(data)[:60],
-        )
-    places = place_parts(
-        source, val=experiment.data.val, test=experiment.data.test, exact=level == "char", **files
-    )
+    source = text_path(data)
+    places = text_places(experiment, source, **files)
     if coder is None:
         coder = fit_coder(
             places["train"],
@@ -151,6 +146,32 @@ def text_feeds(
     if experiment.name == "auto":
         decided["name"] = parts.name.lstrip(".") or "text"
     return feeds, experiment.changed(decided)
+
+
+def text_path(data: Any) -> str:
+    """Return the path of a text; `ConfigError` where something else was given."""
+    path = _path(data)
+    if path is None:
+        raise ConfigError(
+            f"{_TASK} needs a text",
+            expected="a path to .txt, .gz or .xz, or a folder",
+            received=repr(data)[:60],
+        )
+    return path
+
+
+def text_places(
+    experiment: Experiment, source: str, *, val_file: str | None = None, test_file: str | None = None
+) -> dict[str, Place]:
+    """Return where the parts of a text lie, as a training would cut it."""
+    return place_parts(
+        source,
+        val=experiment.data.val,
+        test=experiment.data.test,
+        exact=experiment.text.level in ("auto", "char"),
+        val_file=val_file,
+        test_file=test_file,
+    )
 
 
 def _path(data: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
@@ -16,11 +16,11 @@ from torch import Tensor
 from preceptor.catalogue.regularizers import GradientClipping
 from preceptor.data import generators
 from preceptor.data.batches import Batch
-from preceptor.errors import OutOfMemory
 from preceptor.training.callbacks import Callback, Callbacks
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.clock import StepClock
 from preceptor.training.evaluate import evaluate
+from preceptor.training.memory import halve, in_parts, out_of_memory
 from preceptor.training.objective import Objective
 from preceptor.training.own_code import is_out_of_memory
 from preceptor.training.problem import Problem
@@ -40,6 +40,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     checkpoints: Checkpoints | None = None,
     resume: dict[str, Any] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> State:
     """Train until the epochs are run, the monitored value stops improving, or somebody asks to stop.
 
@@ -59,14 +60,15 @@ def fit(
         callbacks: look on or step in; see `Callback`.
         checkpoints: where snapshots go; None: nowhere.
         resume: a snapshot to go on from.
+        tell: hears of what is done otherwise than was asked for.
 
     Returns:
         The final state: history, best epoch, why it stopped.
 
     Raises:
-        OutOfMemory: a step did not fit into memory; the last checkpoint is intact.
+        OutOfMemory: a step did not fit into memory, not even in parts; the last checkpoint is intact.
     """
-    state = State(problem, epochs)
+    state = State(problem, epochs, tell=tell)
     if resume is not None:
         state.load(resume)
         if state.stop == "early stopping" and (patience is None or state.waited < patience):
@@ -118,7 +120,7 @@ def fit(
             state.exception = error
             _call(ordered.hooks("on_exception"), state)
             if is_out_of_memory(error):
-                raise _out_of_memory(problem, error) from error
+                raise out_of_memory(problem, error) from error
             raise
 
     with as_measured(problem):
@@ -140,17 +142,26 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
     batch_begin, batch_end = callbacks.hooks("on_batch_begin"), callbacks.hooks("on_batch_end")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     group: list[Batch] = []
+    drawn: list[Batch] = []
     examples = 0
 
     def gradient() -> Tensor:
         """Leave the gradient of the mean loss over the whole group in the parameters; return that loss."""
-        for parameter in parameters:  # what zero_grad does, without its bookkeeping: a tenth of a small step
-            parameter.grad = None
-        if extra:
-            extra.at("perturb")
-        loss = _accumulate(problem, group, examples, clock)
-        if extra:
-            extra.at("restore")
+        loss = None
+        while loss is None:
+            for parameter in parameters:  # zero_grad without its bookkeeping, a tenth of a small step
+                parameter.grad = None
+            if extra:
+                extra.at("perturb")
+            try:
+                loss = _accumulate(problem, group, examples, clock)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                halve(state, group, drawn, error)
+            finally:
+                if extra:
+                    extra.at("restore")
         if scaler and (clip or (extra and extra.changes_gradients)):
             scaler.unscale_(optimizer)
         if clip:
@@ -163,10 +174,11 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
     batches = _batches(state)
     while not state.stop:
         clock.begin()
-        group[:] = islice(batches, problem.grad_accumulation)
+        drawn[:] = islice(batches, problem.grad_accumulation)
+        group[:] = in_parts(drawn, state.parts, state.least) if state.parts > 1 else drawn
         if not group:
             return True
-        examples = sum(problem.counted(batch) for batch in group)
+        examples = sum(problem.counted(batch) for batch in drawn)
         clock.lap("data")
         for hook in batch_begin:
             hook(state)
@@ -186,7 +198,7 @@ def _steps(state: State, callbacks: Callbacks, checkpoints: Checkpoints | None) 
         clock.lap("step")
 
         state.step += 1
-        state.batch += len(group)
+        state.batch += len(drawn)
         if problem.distribution:
             loss = problem.distribution.step(state, loss)
         state.loss = loss
@@ -255,6 +267,8 @@ def _measure(state: State) -> dict[str, Any]:
     if state.clip:
         row["clipped"] = state.clip.share
         state.clip = GradientClipping(state.clip.max_norm)
+    if state.parts > 1:
+        row["micro_batch"] = -(-problem.train.batch_size // state.parts)
     row["lr"] = problem.lr if state.lr is None else state.lr
     clock.lap("evaluation")
     return problem.distribution.same(row) if problem.distribution else row
@@ -290,14 +304,3 @@ def _interruptible(state: State) -> Iterator[None]:
 def _call(hooks: Sequence[Any], state: State) -> None:
     for hook in hooks:
         hook(state)
-
-
-def _out_of_memory(problem: Problem, error: BaseException) -> OutOfMemory:
-    size = problem.train.batch_size
-    return OutOfMemory(
-        "a training step ran out of memory",
-        expected="a batch that fits",
-        received=f"batch_size={size} on {problem.device}: {str(error).partition(chr(10))[0] or 'no details'}",
-        hint=f"batch_size={max(1, size // 2)} with grad_accumulation={2 * problem.grad_accumulation}"
-        " gives the same gradient in half the memory",
-    )

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from preceptor import catalogue, tasks
 from preceptor.catalogue import Entry
+from preceptor.catalogue.architectures import KernelDensity
 from preceptor.data import generators
 from preceptor.data._prepare_pairs import pair_of
 from preceptor.data._tagged import TokenEncoder
+from preceptor.data.batches import TensorBatches
 from preceptor.errors import ConfigError, ModelError
 from preceptor.training.dense import simplest
 from preceptor.training.evaluate import evaluation
@@ -48,6 +50,8 @@ def model_and_task(
         block = Block(name=entry.name, **entry.options(**chosen))
         with guarded(f"the model {name!r} cannot be built", expected="sizes that fit into memory"):
             model = entry.build(feeds.signature.input_shape, task.outputs, **block.options).to(device)
+        if isinstance(model, KernelDensity):
+            model.remember(_examples(entry.name, feeds))
         output = _try(model, feeds)
     task.check(output, feeds.sample[1])
     if isinstance(task, tasks.LanguageModelling):
@@ -79,14 +83,28 @@ def _simplest(task: tasks.Task, shape: tuple[int, ...]) -> Block:
     if isinstance(task, tasks.Transcription):
         return Block(name="convolutional-recurrent-network")
     if isinstance(task, tasks.DensityEstimation):
-        return Block(name="gaussian-mixture" if task.name == "density-estimation" else "reconstruction-error")
+        return Block(name="gaussian-mixture" if task.name == "density-estimation" else "kernel-density")
     if isinstance(task, tasks.Segmentation | tasks.Reconstruction):
         return simplest(task.name, shape)
     return Block(name="lenet-5" if len(shape) == 3 and min(shape[1:]) >= 28 else "mlp")
 
 
+def _examples(name: str, feeds: Feeds) -> Any:
+    """Return the training examples, where they lie in memory."""
+    if not isinstance(feeds.train, TensorBatches):
+        raise ConfigError(
+            f"{name} keeps its training examples",
+            expected="data in memory or by name",
+            received="a DataLoader",
+            hint='model="reconstruction-error"',
+        )
+    return feeds.train.x
+
+
 def _pair_options(entry: Entry, feeds: Feeds) -> dict[str, Any]:
-    """Return the options of a network that words decide: the vocabulary of what is read, and its padding."""
+    """Return the options of a network that the data decide: examples kept, vocabulary, and its padding."""
+    if entry.traits.get("remembers"):
+        return {"points": min(int(entry.traits["remembers"]), feeds.examples or 1)}
     if feeds.preprocessor is not None and isinstance(feeds.preprocessor.encoder, TokenEncoder):
         words = {"vocabulary": feeds.preprocessor.encoder.size}
         own = entry.traits.get("tokens") or "per_step" not in entry.defaults

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from preceptor import catalogue, tasks
-from preceptor.errors import ConfigError, ModelError
+from preceptor.errors import ConfigError, ModelError, did_you_mean
 from preceptor.training.experiment import Experiment
 from preceptor.training.feeds import Feeds
 from preceptor.training.objects import Objects
@@ -133,7 +133,7 @@ def choose_monitor(experiment: Experiment, feeds: Feeds, task: tasks.Task) -> tu
             received=monitor,
             hint="validation needs data: val=0.15"
             if monitor.startswith("val_") and feeds.val is None
-            else None,
+            else did_you_mean(monitor, known),
         )
     return monitor, known[monitor] if settings.mode == "auto" else settings.mode
 

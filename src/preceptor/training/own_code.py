@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from preceptor.catalogue.architectures.providers import provided
-from preceptor.errors import ModelError, OutOfMemory, PreceptorError
+from preceptor.errors import ModelError, OutOfMemory, PreceptorError, did_you_mean
+from preceptor.files import similar
 
 __all__ = ["guarded", "import_model", "is_out_of_memory", "is_own_code", "make_model", "name_of"]
 
@@ -78,13 +79,19 @@ def import_model(reference: str) -> Any:
     """Import a user's own model: ``path/to/file.py:Name`` or ``package.module:Name``. This runs that code.
 
     Raises:
-        ModelError: there is no such file, module or name.
+        ModelError: there is no such file, module or name, or its code fails.
     """
     where, _, name = reference.rpartition(":")
-    with guarded(
-        f"cannot import the model {reference!r}", expected="path/to/file.py:Name or package.module:Name"
-    ):
+    problem, expected = (
+        f"cannot import the model {reference!r}",
+        "path/to/file.py:Name or package.module:Name",
+    )
+    with guarded(problem, expected=expected):
         if where.endswith(".py"):
+            if not Path(where).is_file():
+                raise ModelError(
+                    problem, expected=expected, received=f"no file {where!r}", hint=similar(Path(where))
+                )
             spec = importlib.util.spec_from_file_location(Path(where).stem, where)
             assert spec is not None  # noqa: S101 - a .py file always has one
             assert spec.loader is not None  # noqa: S101 - and a loader
@@ -98,6 +105,13 @@ def import_model(reference: str) -> Any:
                 raise
         else:
             module = importlib.import_module(where)
+        if not hasattr(module, name):
+            raise ModelError(
+                problem,
+                expected=expected,
+                received=f"{where} has no {name!r}",
+                hint=did_you_mean(name, vars(module)),
+            )
         return getattr(module, name)
 
 

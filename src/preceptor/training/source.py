@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from preceptor.data import Preprocessor
 from preceptor.errors import CheckpointError
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
+from preceptor.training.storage import load_tensors
 
 __all__ = ["Source", "going_on", "open_source"]
 
@@ -62,12 +61,12 @@ def open_source(where: str | Path) -> Source:
     path = Path(where)
     if path.suffix == ".safetensors":
         try:
-            return Source(str(where), load_file(path))
-        except (OSError, SafetensorError) as error:
+            return Source(str(where), load_tensors(path)[0])
+        except CheckpointError as error:
             raise CheckpointError(
                 f"cannot read the weights in {path}",
                 expected="a run folder, or a .safetensors file",
-                received=f"{type(error).__name__}: {error}",
+                received=error.received,
             ) from error
     folder = RunFolder(path)
     if "classes" not in folder.manifest["signature"]:

@@ -139,6 +139,7 @@ class SharedCheckpoints(Checkpoints):
     ) -> None:
         super().__init__(path, seconds=None)
         self.distribution, self.problem, self.writer = distribution, problem, writer
+        self.notes = self.notes if writer is None else writer.notes
         distribution.writer = writer
 
     def due(self, step: int) -> bool:

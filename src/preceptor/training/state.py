@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from preceptor.catalogue.regularizers import GradientClipping
 from preceptor.data import generators
@@ -80,6 +81,8 @@ class State:
         stop: why the training ends; None while it goes on.
         loss: the latest step's mean loss, still on the device.
         exception: what left the loop, for ``on_exception``.
+        notes: what was done otherwise than was asked for, and why.
+        tell: hears of such a note at once.
     """
 
     problem: Problem
@@ -100,10 +103,25 @@ class State:
     running: RunningLoss = field(default_factory=RunningLoss)
     exception: BaseException | None = None
     forecast: float | None = None  # seconds an epoch takes, as foretold after the first
+    parts: int = 1  # that each batch is taken in, to fit into memory
+    notes: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         self.clock = StepClock(self.problem.device)
         self.restored: dict[str, Any] | None = None
+
+    def note(self, text: str) -> None:
+        """Tell what was done otherwise than was asked for."""
+        self.notes.append(text)
+        if self.tell is not None:
+            self.tell(text)
+
+    @cached_property
+    def least(self) -> int:
+        """How few examples the model can be shown at a time in training: two, for batch normalisation."""
+        layers = self.problem.model.modules()
+        return 2 if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers) else 1
 
     @cached_property
     def clip(self) -> GradientClipping | None:
@@ -137,6 +155,7 @@ class State:
             "waited": self.waited,
             "lr": self.lr,
             "stop": self.stop,
+            "parts": self.parts,
             "running": {"total": self.running.total, "examples": self.running.examples},
             "model": p.model.state_dict(),
             "optimizer": p.optimizer.state_dict(),
@@ -179,8 +198,10 @@ class State:
         if tree["batch_size"] != p.train.batch_size:  # smaller ones, and more to a step, to fit into memory
             used = tree["batch"] * tree["batch_size"]
             self.batch = min(-(-used // p.train.batch_size), len(p.train))
-        elif p.carried is not None:  # columns of another number are other places of the text
-            p.carried.load(tree.get("carried"), p.device)
+        else:
+            self.parts = tree.get("parts", 1)
+            if p.carried is not None:  # columns of another number are other places of the text
+                p.carried.load(tree.get("carried"), p.device)
         self.begun = tree["begun"]
         self.history = History(tree["history"])
         self.best, self.best_epoch = tree["best"]["value"], tree["best"]["epoch"]

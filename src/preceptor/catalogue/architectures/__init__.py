@@ -17,6 +17,7 @@ from preceptor.catalogue.architectures.fractalnet import FractalBlock, FractalNe
 from preceptor.catalogue.architectures.googlenet import GoogLeNet
 from preceptor.catalogue.architectures.hand_designed import HandDesigned
 from preceptor.catalogue.architectures.inception_v3 import InceptionV3
+from preceptor.catalogue.architectures.kernel_density import KernelDensity
 from preceptor.catalogue.architectures.ladder import Ladder
 from preceptor.catalogue.architectures.lenet import LeNet5, LeNet5Original
 from preceptor.catalogue.architectures.linear import Linear
@@ -65,6 +66,7 @@ __all__ = [
     "GoogLeNet",
     "HandDesigned",
     "InceptionV3",
+    "KernelDensity",
     "Ladder",
     "LeNet5",
     "LeNet5Original",

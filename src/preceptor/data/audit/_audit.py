@@ -11,10 +11,23 @@ import numpy as np
 
 from preceptor.data._dataset import Dataset, Table
 from preceptor.data._split import Split
-from preceptor.data.audit import columns, duplicates, images, labels, leakage, outliers, parts
+from preceptor.data.audit import (
+    columns,
+    duplicates,
+    images,
+    labels,
+    leakage,
+    outliers,
+    pairs,
+    parts,
+    reading,
+    texts,
+)
 from preceptor.data.audit._remark import Check, Remark
 from preceptor.data.audit._subject import Subject
+from preceptor.data.audit._texts import Side, words_of
 from preceptor.errors import CheckpointError
+from preceptor.untrusted import understood
 
 __all__ = ["CHECKS", "Audit", "examine"]
 
@@ -22,7 +35,7 @@ _MARKS = {"warning": "!", "info": "·", "skipped": "–"}
 
 CHECKS: tuple[Check, ...] = tuple(
     check
-    for family in (columns, outliers, images, duplicates, labels, leakage, parts)
+    for family in (reading, columns, outliers, images, texts, pairs, duplicates, labels, leakage, parts)
     for check in family.CHECKS
 )
 
@@ -54,7 +67,7 @@ class Audit:
         return not self.flaws
 
     def __str__(self) -> str:
-        found = [f"  {label:<9}{text}" for label, text in self.facts]
+        found = [f"  {label + ' ':<9}{text}" for label, text in self.facts]
         for check in CHECKS:
             if check.name in self.remarks:
                 said = self.remarks[check.name]
@@ -77,19 +90,13 @@ class Audit:
         Raises:
             CheckpointError: something else was given.
         """
-        try:
+        with understood("the saved audit", "what a run saves in audit.json", CheckpointError):
             remarks = {
                 str(name): tuple(Remark.from_plain(one) for one in said)
                 for name, said in plain["remarks"].items()
             }
             facts = tuple((str(label), str(text)) for label, text in plain["facts"])
             return cls(str(plain["about"]), facts, remarks, float(plain["seconds"]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                "the saved audit cannot be read",
-                expected="what a run saves in audit.json",
-                received=repr(error),
-            ) from error
 
 
 def _lines(remark: Remark) -> list[str]:
@@ -102,7 +109,16 @@ def _lines(remark: Remark) -> list[str]:
     return lines
 
 
-def examine(dataset: Dataset, split: Split, *, scale: str = "standard", quick: bool = False) -> Audit:
+def examine(
+    dataset: Dataset,
+    split: Split,
+    *,
+    scale: str = "standard",
+    quick: bool = False,
+    level: str = "auto",
+    lower: bool = False,
+    reading: tuple[Remark, ...] | None = None,
+) -> Audit:
     """Look a data set and its split over.
 
     Arguments:
@@ -110,6 +126,9 @@ def examine(dataset: Dataset, split: Split, *, scale: str = "standard", quick: b
         split: which rows are for what.
         scale: what training does with the inputs, ``"standard"`` or ``"none"``.
         quick: leave out what compares every example with every other, or trains.
+        level: what training makes symbols of, where the data are texts: ``"char"``, ``"word"``, …
+        lower: whether it makes capitals small.
+        reading: what was seen while the examples were read, where a data set of one's own yields them.
 
     Example:
         >>> from preceptor.data import load, split
@@ -118,7 +137,7 @@ def examine(dataset: Dataset, split: Split, *, scale: str = "standard", quick: b
         True
     """
     began = perf_counter()
-    subject = Subject(dataset, split, scale)
+    subject = Subject(dataset, split, scale, level, lower, reading)
     wanted = [check for check in CHECKS if check.suits(subject) and (check.quick or not quick)]
     remarks = {check.name: tuple(check.look(subject)) for check in wanted}
     return Audit(f"{dataset.text} · split {split.text}", _facts(subject), remarks, perf_counter() - began)
@@ -126,6 +145,8 @@ def examine(dataset: Dataset, split: Split, *, scale: str = "standard", quick: b
 
 def _facts(subject: Subject) -> tuple[tuple[str, str], ...]:
     inputs = subject.dataset.inputs
+    if subject.sides:
+        return tuple((side.name, _of_texts(side)) for side in subject.sides)
     if isinstance(inputs, Table):
         kinds = [column.kind for column in inputs.columns]
         gaps = sum(int(column.missing.sum()) for column in inputs.columns)
@@ -142,3 +163,11 @@ def _facts(subject: Subject) -> tuple[tuple[str, str], ...]:
             ("spreads", f"{spread.std(axis=0).min():.3g} … {spread.std(axis=0).max():.3g} by column")
         )
     return tuple(facts)
+
+
+def _of_texts(side: Side) -> str:
+    counts = np.array([len(words_of(text)) for text in side.texts])
+    words = {word for text in side.texts for word in words_of(text)}
+    middle, most = np.quantile(counts, [0.5, 0.95])
+    usual = f"{middle:.0f} words in the middle, 95 % up to {most:.0f}, at most {counts.max()}"
+    return f"{usual}; {len(words):,} different words"

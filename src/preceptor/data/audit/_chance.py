@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from preceptor.data._dataset import Array
 from preceptor.data.audit._subject import Subject
+from preceptor.data.audit._texts import coincidence
 
 __all__ = ["beyond_chance", "dimension", "equal_by_chance", "nearer_than_chance"]
 
@@ -23,8 +24,11 @@ _FALSE = 0.01  # pairs expected by chance, in a whole set
 def equal_by_chance(subject: Subject) -> float:
     """Return the chance that two rows of one class are equal, were its columns independent: Π_j Σ_v p_jv².
 
-    The largest over the classes; 0 for data with hundreds of fine values a row.
+    The largest over the classes; 0 for data with hundreds of fine values a row. Of texts it is that of two
+    whose words follow each other by chance alone.
     """
+    if subject.sides:
+        return coincidence(subject.sides[0].texts)
     labels = subject.labels
     groups = [np.arange(len(subject.sample))]
     if labels is not None:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from preceptor.data.audit._texts import TEXTS
+
 if TYPE_CHECKING:
     from preceptor.data.audit._subject import Subject
 
-__all__ = ["Check", "Level", "Remark", "listed", "plural", "share"]
+__all__ = ["EVERY", "Check", "Level", "Remark", "listed", "plural", "share"]
 
 Level: TypeAlias = Literal["warning", "info", "skipped"]
 _ROWS_KEPT = 200
+EVERY = ("images", "table", "vectors", "tensors", *TEXTS)
+"""All kinds of inputs."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Check:
         clean: what is said where nothing was found.
         look: yields what it finds.
         quick: whether it is so cheap that every training makes it.
-        kinds: of inputs that it is about; none: of all.
+        kinds: of inputs that it is about; none: of all but texts.
         targets: the kind of targets that it is about; "": all.
     """
 
@@ -74,7 +78,7 @@ class Check:
     def suits(self, subject: Subject) -> bool:
         """Whether it has anything to say of such data."""
         dataset = subject.dataset
-        about = not self.kinds or dataset.kind in self.kinds
+        about = dataset.kind in self.kinds if self.kinds else dataset.kind not in TEXTS
         return about and self.targets in ("", dataset.target_kind)
 
 

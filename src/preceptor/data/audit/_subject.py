@@ -15,6 +15,8 @@ from preceptor.data._preprocess import Preprocessor
 from preceptor.data._rows import Hashes, block_means, column_hashes, row_hashes
 from preceptor.data._split import Split
 from preceptor.data._targets import codes
+from preceptor.data.audit._remark import Remark
+from preceptor.data.audit._texts import Side, sides_of, text_hashes
 
 __all__ = ["NEIGHBOURS", "Neighbours", "Numbers", "Subject", "drawn", "nearest_rows"]
 
@@ -56,11 +58,17 @@ class Subject:
         dataset: raw inputs and targets.
         split: which rows are for what.
         scale: what a training does with the inputs, ``"standard"`` or ``"none"``.
+        level: what a training makes symbols of, where the data are texts; ``"auto"``: as their kind has it.
+        lower: whether it makes capitals small.
+        reading: what was seen while the examples were read, where a data set of one's own yields them.
     """
 
     dataset: Dataset
     split: Split
     scale: str = "standard"
+    level: str = "auto"
+    lower: bool = False
+    reading: tuple[Remark, ...] | None = None
 
     @property
     def parts(self) -> dict[str, Array]:
@@ -92,13 +100,24 @@ class Subject:
 
     @cached_property
     def hashes(self) -> Hashes:
-        """A fingerprint of each row's inputs."""
-        return row_hashes(self.dataset.inputs)
+        """A fingerprint of each row's inputs, of pairs of both sides."""
+        every = sides_of(self.dataset, np.arange(len(self.dataset)))
+        return text_hashes(every) if every else row_hashes(self.dataset.inputs)
 
     @cached_property
     def sample(self) -> Array:
         """The rows that are looked at where all would be too many, in order."""
         return drawn(len(self.dataset), _MOST_ROWS)
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """The texts at the sample's rows; none of data that are no texts."""
+        return sides_of(self.dataset, self.sample)
+
+    @property
+    def noun(self) -> str:
+        """What an example is called."""
+        return {"lines": "lines", "pairs": "pairs", "tokens": "sentences"}.get(self.dataset.kind, "examples")
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

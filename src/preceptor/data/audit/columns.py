@@ -19,6 +19,7 @@ _MIXED = 0.1  # of a column's cells numbers, and of them text
 _APART = 100.0  # between the spreads of two columns: a rate that suits one is far off for the other
 _OFF = 10.0  # means or spreads beyond which inputs are not scaled
 _TABLE, _COLUMNS = ("table",), ("table", "vectors")
+_NUMBERS = (*_COLUMNS, "images", "tensors")
 _SAME = 1 - 1e-9  # correlation from which on one column is the other in another unit
 
 
@@ -186,7 +187,9 @@ def unscaled(subject: Subject) -> Iterator[Remark]:
             "warning",
             f"inputs are not scaled, and training leaves them so: means and deviations up to {largest:.3g}"
             + (f", columns' spreads differ {ratio:.3g}-fold" if apart else ""),
-            "standardise them: data.scale=standard",
+            "standardise them: data.scale=standard"
+            if subject.reading is None
+            else "standardise them where they are read, by mean and deviation of the training part",
             evidence={"largest": largest, "ratio": ratio},
         )
 
@@ -197,6 +200,6 @@ CHECKS = (
     Check("duplicate-columns", "no column repeats another", duplicated, kinds=_COLUMNS),
     Check("identifier-columns", "no column merely numbers the rows", identifiers, kinds=_TABLE),
     Check("mixed-types", "every column is of one type", mixed, kinds=_TABLE),
-    Check("spellings", "every value has one spelling", spellings),
+    Check("spellings", "every value has one spelling", spellings, kinds=(*_NUMBERS, "tokens")),
     Check("unscaled-inputs", "inputs are scaled, or will be", unscaled),
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from preceptor.data._dataset import Array
 from preceptor.data.audit._chance import beyond_chance, equal_by_chance, nearer_than_chance
-from preceptor.data.audit._remark import Check, Remark, share
+from preceptor.data.audit._remark import EVERY, Check, Remark, share
 from preceptor.data.audit._subject import NEIGHBOURS, Subject
 from preceptor.data.audit.images import HASHED, alike
 
@@ -29,7 +29,7 @@ def equal_rows(subject: Subject) -> Iterator[Remark]:
         return
     yield Remark(
         "warning" if len(again) >= _MANY * n else "info",
-        f"{len(again):,} of {n:,} examples repeat another ({share(len(again) / n)})",
+        f"{len(again):,} of {n:,} {subject.noun} repeat another ({share(len(again) / n)})",
         "drop the copies, unless that often is how often they occur",
         rows=tuple(again),
         evidence={"copies": len(again), "share": len(again) / n},
@@ -46,7 +46,7 @@ def equal_across(subject: Subject) -> Iterator[Remark]:
             continue
         shared = rows[np.isin(hashes[rows], hashes[train])]
         if len(shared) and beyond_chance(len(shared), chance * len(rows) * len(train)):
-            yield _leak(part, shared, len(rows), "equal to one of training")
+            yield _leak(part, shared, len(rows), f"{subject.noun} are equal to one of training")
 
 
 def near_across(subject: Subject) -> Iterator[Remark]:
@@ -66,7 +66,9 @@ def near_across(subject: Subject) -> Iterator[Remark]:
         mixed = pairs[(part_of[pairs] == code).any(axis=1) & (part_of[pairs] == 0).any(axis=1)]
         if len(mixed):
             held = np.unique(mixed[part_of[mixed] == code])
-            yield _leak(part, held, len(rows), "nearly equal to one of training", pairs=mixed[:50])
+            yield _leak(
+                part, held, len(rows), "examples are nearly equal to one of training", pairs=mixed[:50]
+            )
     within = pairs[(part_of[pairs] == 0).all(axis=1)]
     if len(within):
         yield Remark(
@@ -104,7 +106,7 @@ def _continuous(subject: Subject) -> bool:
 def _leak(part: str, rows: Array, of: int, what: str, **evidence: NDArray[np.int64]) -> Remark:
     return Remark(
         "warning" if len(rows) >= max(1.0, _MATTERS * of) else "info",
-        f"{len(rows):,} of {of:,} {_NAMES[part]} examples are {what} ({share(len(rows) / of)})",
+        f"{len(rows):,} of {of:,} {_NAMES[part]} {what} ({share(len(rows) / of)})",
         "drop them, or split anew so that copies, and what belongs together, lie in one part",
         rows=tuple(rows),
         evidence={"part": part, "copies": len(rows), "of": of, **evidence},
@@ -139,8 +141,8 @@ def contradictions(subject: Subject) -> Iterator[Remark]:
 
 
 CHECKS = (
-    Check("exact-duplicates", "no example repeats another beyond chance", equal_rows),
-    Check("shared-examples", "no example is in two parts", equal_across),
+    Check("exact-duplicates", "no example repeats another beyond chance", equal_rows, kinds=EVERY),
+    Check("shared-examples", "no example is in two parts", equal_across, kinds=EVERY),
     Check(
         "near-duplicates",
         "no held-out example is a near copy of a training example",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data._dataset import Array
+from preceptor.data._targets import class_name
 from preceptor.data._two_samples import compare_counts, counts_of
 from preceptor.data.audit._remark import Check, Remark, listed
 from preceptor.data.audit._subject import Subject, drawn
@@ -32,7 +33,7 @@ def shifted_columns(subject: Subject) -> Iterator[Remark]:
     """
     from scipy.stats import ks_2samp
 
-    part_of = subject.part_of[subject.sample]
+    part_of = _usual(subject)[subject.sample]
     values, names = subject.numbers
     held = [
         (code, part) for code, part in ((1, "val"), (2, "test")) if (part_of == code).sum() >= _LEAST_ROWS
@@ -63,6 +64,15 @@ def shifted_columns(subject: Subject) -> Iterator[Remark]:
             )
 
 
+def _usual(subject: Subject) -> Array:
+    """The part of each row; −1 for anomalies too, which are held out on purpose."""
+    dataset = subject.dataset
+    found: Array = subject.part_of.copy()
+    if dataset.target_kind == "anomalies" and dataset.classes:
+        found[[class_name(value) in dataset.classes for value in dataset.targets.tolist()]] = -1
+    return found
+
+
 def _coded(subject: Subject) -> Iterator[tuple[str, Array]]:
     yield from subject.codes
     if subject.labels is not None:
@@ -77,7 +87,7 @@ def told_apart(subject: Subject) -> Iterator[Remark]:
     Revisiting Classifier Two-Sample Tests, 2017.
     """
     rows, x = subject.encoded
-    part_of = subject.part_of[rows]
+    part_of = _usual(subject)[rows]
     for code, part in ((1, "val"), (2, "test")):
         own = _some(np.flatnonzero(part_of == code), _MOST_ROWS)
         train = _some(np.flatnonzero(part_of == 0), 2 * len(own))

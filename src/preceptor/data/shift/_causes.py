@@ -44,15 +44,17 @@ def causes_of(reference: Reference, raw: Array, names: tuple[str, ...] = ()) -> 
     for factor in _FACTORS:
         yield f"divided by {factor:g}", x * factor
         yield f"multiplied by {factor:g}", x / factor
+    if reference.kind == "table":
+        yield "standardised already, which the network does itself", x * reference.deviation + reference.mean
     if reference.kind in ("images", "vectors") and reference.pixels.shape[1] == x.shape[1]:
         mean, deviation = (row.reshape(1, -1, *[1] * (x.ndim - 2)) for row in reference.pixels)
         yield "standardised already, which the network does itself", x * deviation + mean
-    for top in (1.0, 255.0):
+    for top in (1.0, 255.0) if reference.kind != "table" else ():
         yield f"brought to −1 … 1 instead of 0 … {top:g}", (x + 1) * (top / 2)
         yield f"inverted: {top:g} − x", top - x
     if reference.kind == "images" and x.ndim == 4:
         yield from _turned(x)
-    if reference.kind == "vectors" and 1 < x.shape[1] <= _MOST_COLUMNS and len(x) > 1:
+    if reference.kind in ("vectors", "table") and 1 < x.shape[1] <= _MOST_COLUMNS and len(x) > 1:
         yield from _columns(reference, x)
 
 
@@ -75,7 +77,8 @@ def _columns(reference: Reference, x: Array) -> Iterator[tuple[str, Array]]:
     from scipy.optimize import linear_sum_assignment
 
     levels = np.linspace(0, 1, reference.quantiles.shape[1])
-    own = np.quantile(x, levels, axis=0).T
+    whole = not np.isnan(x).all(axis=0).any()
+    own = np.nanquantile(x, levels, axis=0).T if whole else np.empty((0, len(levels)))
     if len(own) == len(reference.quantiles):
         unit = np.maximum(reference.deviation[:, None], 1e-12)
         cost = np.abs(reference.quantiles[:, None] / unit[:, :, None] - own[None] / unit[:, :, None]).mean(
@@ -88,11 +91,14 @@ def _columns(reference: Reference, x: Array) -> Iterator[tuple[str, Array]]:
                 "columns in another order: " + ", ".join(moved[:4]) + (", …" if len(moved) > 4 else ""),
                 x[:, order],
             )
-    far = np.abs(x.mean(axis=0) - reference.mean) / np.maximum(reference.deviation, 1e-12)
+    if not whole or reference.kind == "table":  # of whose columns each has a cause of its own
+        return
+    middle, spread = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
+    far = np.abs(middle - reference.mean) / np.maximum(reference.deviation, 1e-12)
     j = int(far.argmax())
     for there, here in (
-        (float(reference.deviation[j]), float(x[:, j].std())),
-        (float(reference.mean[j]), float(x[:, j].mean())),  # surer where values lie far from 0
+        (float(reference.deviation[j]), float(spread[j])),
+        (float(reference.mean[j]), float(middle[j])),  # surer where values lie far from 0
     ):
         if there * here > 0:
             single = x.copy()

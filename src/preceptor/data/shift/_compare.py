@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from preceptor.data._dataset import Table
 from preceptor.data._two_samples import compare_counts, quantile_distance
 from preceptor.data.shift._causes import Cause, causes_of, spelled_otherwise
+from preceptor.data.shift._column import cause_of_column, filled_in
 from preceptor.data.shift._reference import Reference, single
 from preceptor.data.shift._summaries import summarize
 
@@ -20,6 +22,7 @@ __all__ = ["Moved", "Shift", "compare"]
 _LEVEL = 1e-3  # of all tests of one call together
 _DISTANCE = 0.1
 _SHOWN = 4
+_JUDGED = 8  # values by which a cause can be told
 _ENOUGH = 0.5  # of the distance gone: a cause explains what is seen
 _LEFT = 0.2  # distance that may be left
 
@@ -33,12 +36,19 @@ class Moved:
         distance: between the distributions, 0 to 1.
         p: the chance of such a distance among examples like those of training.
         text: how it differs.
+        column: the place of a column of numbers among those followed; None for what is none.
+        cause: what was done to it, as far as that is known; "" where nothing explains it.
     """
 
     name: str
     distance: float
     p: float
     text: str
+    column: int | None = None
+    cause: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.cause}" if self.cause else self.text
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Shift:
             f"these {self.examples:,} inputs are not distributed as those trained on: {what} differ, "
             f"overall distance {self.overall:.2f}"
         ]
-        lines += [f"  {one.text} (distance {one.distance:.2f})" for one in self.moved[:_SHOWN]]
+        lines += [f"  {one} (distance {one.distance:.2f})" for one in self.moved[:_SHOWN]]
         if len(self.moved) > _SHOWN:
             lines.append(f"  … and {len(self.moved) - _SHOWN} more")
         if self.cause is not None:
@@ -105,12 +115,16 @@ def compare(reference: Reference, raw: Any, names: tuple[str, ...] = ()) -> Shif
     if not found and not (p < level and overall >= _DISTANCE):
         return None
     found.sort(key=lambda one: (-one.distance, one.p))
+    cause = _cause(reference, raw, names)
+    if cause is None or len(found) < _SHOWN:
+        values = single(summarize(raw, reference.kind, names).values)
+        found[:_SHOWN] = [_explained(reference, values, one) for one in found[:_SHOWN]]
     return Shift(
         moved=tuple(found),
         followed=len(reference.names) + len(reference.counts),
         overall=overall,
         p=min(1.0, p * reference.directions.shape[1]),
-        cause=_cause(reference, raw, names),
+        cause=cause,
         examples=len(raw),
     )
 
@@ -129,7 +143,7 @@ def _numbers(reference: Reference, raw: Any, names: tuple[str, ...]) -> Iterator
         if not len(present) or reference.missing[j] == 1:
             continue
         distance, p = quantile_distance(reference.quantiles[j], reference.n, present)
-        yield Moved(name, distance, p, _how(name, present, reference.mean[j], reference.deviation[j]))
+        yield Moved(name, distance, p, _how(name, present, reference.mean[j], reference.deviation[j]), j)
 
 
 def _how(name: str, present: NDArray[np.float64], mean: float, deviation: float) -> str:
@@ -139,6 +153,21 @@ def _how(name: str, present: NDArray[np.float64], mean: float, deviation: float)
             f"{name} is {here:.4g} throughout, in training {mean:.4g} ± {deviation:.4g}: is the column empty?"
         )
     return f"{name}: {here:.4g} ± {spread:.4g}, in training {mean:.4g} ± {deviation:.4g}"
+
+
+def _explained(reference: Reference, values: NDArray[np.float64], one: Moved) -> Moved:
+    """Return what moved with its cause, where it is a column of numbers of which one is known."""
+    j = one.column
+    present = np.empty(0) if j is None else values[:, j][~np.isnan(values[:, j])]
+    if j is None or reference.kind not in ("table", "vectors") or len(present) < _JUDGED or not present.std():
+        return one
+    code = filled_in(reference.quantiles[j], present)
+    if code is not None:
+        cause = f"{code[1]:.0%} are {code[0]:g}, which training did not have: does it stand for gaps?"
+    else:
+        mean, deviation = float(reference.mean[j]), float(reference.deviation[j])
+        cause = cause_of_column(reference.quantiles[j], reference.n, mean, deviation, present, one.distance)
+    return replace(one, cause=cause)
 
 
 def _categories(reference: Reference, raw: Any) -> Iterator[Moved]:
@@ -153,13 +182,20 @@ def _categories(reference: Reference, raw: Any) -> Iterator[Moved]:
         distance, p = compare_counts(np.stack([there, here]))
         change = here / max(1, len(values)) - there / max(1, reference.n)
         most = int(np.abs(change).argmax())
-        value = "values not seen in training" if most == len(kept) else repr(kept[most] or "missing")
+        value = _unseen(values, place) if most == len(kept) else repr(kept[most] or "missing")
         now, then = here[most] / max(1, len(values)), there[most] / reference.n
         text = f"{name}: {value} are {now:.0%}, in training {then:.0%}"
         other = spelled_otherwise(set(values), set(kept))
         yield Moved(
             name, distance, p, text + (f"; {other[0]!r} is spelled {other[1]!r} there" if other else "")
         )
+
+
+def _unseen(values: list[str], known: Mapping[str, int]) -> str:
+    """Name the commonest values that training did not have."""
+    new = Counter(value for value in values if value not in known).most_common()
+    named = ", ".join(repr(value or "missing") for value, _ in new[:_SHOWN])
+    return f"values not seen in training ({named}{', …' if len(new) > _SHOWN else ''})"
 
 
 def _gaps(reference: Reference, raw: Any) -> Iterator[Moved]:
@@ -193,17 +229,26 @@ def _overall(reference: Reference, raw: Any, names: tuple[str, ...]) -> tuple[fl
 
 def _cause(reference: Reference, raw: Any, names: tuple[str, ...]) -> Cause | None:
     """Return the known cause that leaves the least distance once it is undone."""
-    if isinstance(raw, Table):
-        return None
     before = _mean_distance(reference, raw, names)
     tried = []
-    for text, undone in causes_of(reference, np.asarray(raw), names):
-        if undone.shape == np.shape(raw):
-            tried.append(Cause(text, before, _mean_distance(reference, undone, names)))
+    plain = summarize(raw, reference.kind, names).values if isinstance(raw, Table) else np.asarray(raw)
+    if not plain.size:
+        return None
+    for text, undone in causes_of(reference, plain, names):
+        if undone.shape == plain.shape:
+            other = _with_numbers(raw, undone) if isinstance(raw, Table) else undone
+            tried.append(Cause(text, before, _mean_distance(reference, other, names)))
     best = min(tried, key=lambda cause: cause.after, default=None)
     if best is None or best.after > _ENOUGH * before or best.after > _LEFT + 1 / np.sqrt(len(raw)):
         return None
     return best
+
+
+def _with_numbers(table: Table, values: NDArray[np.float64]) -> Table:
+    """Return a table with other values in its columns of numbers."""
+    new = iter(values.T)
+    columns = (replace(c, values=next(new)) if c.kind == "number" else c for c in table.columns)
+    return Table(tuple(columns))
 
 
 def _mean_distance(reference: Reference, raw: Any, names: tuple[str, ...]) -> float:

@@ -17,6 +17,7 @@ from preceptor.data._dataset import Array, Dataset, Table, take
 from preceptor.data._rows import Hashes, row_hashes
 from preceptor.data.shift._summaries import Summaries, summarize
 from preceptor.errors import CheckpointError
+from preceptor.untrusted import understood
 
 __all__ = ["QUANTILES", "Reference", "single"]
 
@@ -132,19 +133,14 @@ class Reference:
         Raises:
             CheckpointError: something is missing, or of another form.
         """
-        try:
+        what = "the statistics of training inputs"
+        with understood(what, "what a run saves in reference.safetensors", CheckpointError):
             plain = json.loads(texts["reference"])
             arrays: dict[str, Any] = {
                 key: value.numpy().view(np.uint64) if key == "sketch" else value.double().numpy()
                 for key, value in tensors.items()
             }
             return cls(**{**plain, "names": tuple(plain["names"])}, **arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                "the statistics of training inputs cannot be read",
-                expected="what a run saves in reference.safetensors",
-                received=repr(error),
-            ) from error
 
 
 def single(values: NDArray[np.float64]) -> NDArray[np.float64]:

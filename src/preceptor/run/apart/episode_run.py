@@ -22,12 +22,12 @@ from preceptor.report.summary import Summary
 from preceptor.run._evaluation import Evaluation
 from preceptor.run.apart.refusal import Apart
 from preceptor.tasks import mean_interval as student
+from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.experiment import Experiment
 from preceptor.training.folder import RunFolder
 from preceptor.training.history import History
 from preceptor.training.listed import parse_block
 from preceptor.training.manifest import origin, versions
-from preceptor.training.storage import load_tree, save_tree
 
 __all__ = [
     "EpisodeRun",
@@ -206,7 +206,7 @@ class EpisodeRun(Apart):
             "by_chance": self.by_chance,
             "rows": [dict(row) for row in self.history.rows],
         }
-        save_tree(self.folder.state, state)
+        Checkpoints(self.folder.state).save(state)
         self.folder.write("history.csv", self.history.to_csv())
         self.folder.update_manifest(status=self.status)
 
@@ -257,8 +257,12 @@ def holds_episodes(folder: RunFolder) -> bool:
     return bool(folder.manifest["signature"].get("kind") == "reinforcement")
 
 
-def load_episodes(folder: Path | str) -> EpisodeRun:
+def load_episodes(folder: Path | str, *, begun: bool = False) -> EpisodeRun:
     """Load a run of learners from its folder.
+
+    Arguments:
+        folder: the run's folder.
+        begun: whether a run that was killed in its first epoch is returned too, as it was before that.
 
     Raises:
         CheckpointError: no such run, or damaged files.
@@ -272,8 +276,11 @@ def load_episodes(folder: Path | str) -> EpisodeRun:
         )
     run = new_run(where.experiment)
     run.folder, run.status = where, str(where.manifest["status"])
+    checkpoints = Checkpoints(where.state)
+    if begun and not checkpoints.exist:
+        return run
     try:
-        run.restore(load_tree(where.state))
+        run.restore(checkpoints.load())
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"cannot read {where.state}", received=repr(error)) from error
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -87,19 +87,42 @@ def reinforce(
         >>> run.history[-1, "val_return"], run.act([0, 0, 1, 0, 0])
         (1.0, 1)
     """
+    with ExitStack() as held:
+        if resume is not None:
+            held.enter_context(RunFolder(resume).held("training"))
+        run = _begun(data, dict(chosen or {}), experiment, out, resume)
+        if resume is None and run.folder is not None:
+            held.enter_context(run.folder.held("training"))
+        if on_start is not None:
+            on_start(run)
+        return _played(run, on_epoch)
+
+
+def _begun(
+    data: Any,
+    chosen: dict[str, Any],
+    experiment: Experiment | None,
+    out: Path | str | bool | None,
+    resume: Path | str | None,
+) -> EpisodeRun:
+    """Return a new run, or one that goes on, in its folder."""
     if resume is not None:
-        run = load_episodes(resume)
-        more = (chosen or {}).get("training.epochs", run.experiment.training.epochs)
+        run = load_episodes(resume, begun=True)
+        more = chosen.get("training.epochs", run.experiment.training.epochs)
         run.experiment = run.experiment.changed({"training.epochs": more})
     else:
-        settings = _settings(data, dict(chosen or {}), experiment)
+        settings = _settings(data, chosen, experiment)
         run = new_run(settings)
-        given = sorted({*(chosen or {}), *(experiment.chosen() if experiment else ())})
+        given = sorted({*chosen, *(experiment.chosen() if experiment else ())})
         run.folder = None if out is False else begin_episodes(run, given, out)
+    if not len(run.history):
         run.by_chance = _by_chance(run.world)
+    return run
+
+
+def _played(run: EpisodeRun, on_epoch: Listener | None) -> EpisodeRun:
+    """Let the learners play until the epochs are run."""
     run.status = "running"
-    if on_start is not None:
-        on_start(run)
     try:
         while len(run.history) < run.experiment.training.epochs:
             _epoch(run)

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from preceptor.diagnosis.finding import Finding
 from preceptor.diagnosis.show import ALARMS
 from preceptor.errors import ConfigError
-from preceptor.files import write_json
 from preceptor.run.examined.advice import reaches_goal
 from preceptor.run.examined.diagnosis import warn
 from preceptor.run.examined.trying import try_remedies
@@ -242,7 +241,8 @@ def _keep(rounds: Sequence[Round], run: Run | None = None) -> None:
     run = run or rounds[-1].run
     run.changes = [one.to_plain() for one in rounds]
     if run.folder:
-        write_json(run.folder.path / LEDGER, {"rounds": run.changes})
+        run.folder.write_json(LEDGER, {"rounds": run.changes})
+        run.folder.seal()
 
 
 def _folder(run: Run) -> str | None:

@@ -15,7 +15,6 @@ from torch import nn
 from preceptor.data import Prepared, generators
 from preceptor.data.audit import examine
 from preceptor.errors import ConfigError, ModelError
-from preceptor.files import write_json
 from preceptor.observation.watch import Watch
 from preceptor.recipe import Checks, Result, Subject, run_checks
 from preceptor.recipe.gathering import kept, of_problem, of_program
@@ -363,7 +362,7 @@ def gated(job: Job, wanted: bool = True, *, resumed: bool = False) -> Job:
     def on_start(run: Run) -> Sequence[Callback]:
         run.checks = checks
         if run.folder:
-            write_json(run.folder.path / FILE, checks.to_plain())
+            run.folder.write_json(FILE, checks.to_plain())
         return given(run) if given else ()
 
     return replace(job, on_start=on_start)

@@ -12,7 +12,8 @@ from preceptor.diagnosis.curves import findings_of, told_by
 from preceptor.diagnosis.finding import Finding, Findings
 from preceptor.diagnosis.logs import curves_at, log_at
 from preceptor.diagnosis.verdict import verdicts
-from preceptor.errors import DataError, UnknownName, nearest
+from preceptor.errors import DataError, UnknownName
+from preceptor.files import similar
 from preceptor.observation.observed import Observed
 from preceptor.observation.watch import Watch
 
@@ -74,8 +75,7 @@ def _record_in(path: Path) -> Path | None:
 
 
 def _nothing_at(path: Path) -> DataError:
-    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    close = [] if path.exists() else nearest(path.name, beside)
+    close = None if path.exists() else similar(path)
     return DataError(
         f"there is nothing to judge at {path}",
         expected="a folder of preceptor run --record, a run folder, a CSV file with learning curves, or a "
@@ -83,9 +83,7 @@ def _nothing_at(path: Path) -> DataError:
         received="a folder without record.json, curves and event files"
         if path.is_dir()
         else "no such file or folder",
-        hint=f"did you mean {str(path.parent / close[0])!r}?"
-        if close
-        else "preceptor run --record seen train.py, then preceptor diagnose seen",
+        hint=close or "preceptor run --record seen train.py, then preceptor diagnose seen",
     )
 
 

@@ -11,7 +11,7 @@ from preceptor.observation.watch import Watch
 from preceptor.training.callbacks import Callback
 from preceptor.training.state import State
 
-__all__ = ["Diagnosis", "warn"]
+__all__ = ["Diagnosis", "warn", "warn_of"]
 
 _FIRST = 120  # steps that are watched from the beginning: all that is exact shows within two
 _BURST = 12  # steps that are watched at the beginning of a later epoch
@@ -93,3 +93,8 @@ def _placed(finding: Finding) -> Finding:
 def warn(finding: Finding) -> None:
     """Tell of a finding by a Python warning."""
     warnings.warn(f"{finding.cause}: {finding.title.rstrip('.')}; {finding.remedy}", stacklevel=2)
+
+
+def warn_of(text: str) -> None:
+    """Tell of something by a Python warning."""
+    warnings.warn(text, stacklevel=3)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from preceptor.data import Prepared
 from preceptor.data.shift import Reference, compare
-from preceptor.errors import CheckpointError
-from preceptor.files import atomic
 from preceptor.training.folder import RunFolder
+from preceptor.training.storage import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from preceptor.run._run import Run
@@ -27,8 +23,7 @@ def keep_reference(prepared: Prepared, folder: RunFolder | None) -> Reference:
     reference = Reference.fit(prepared.dataset, prepared.split.train)
     if folder is not None:
         tensors, texts = reference.to_tensors()
-        with atomic(folder.path / _FILE) as temporary:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=texts)
+        save_tensors(folder.path / _FILE, tensors, texts)
     return reference
 
 
@@ -41,15 +36,7 @@ def saved_reference(folder: RunFolder) -> Reference | None:
     path = folder.path / _FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, "pt") as opened:
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
-            texts = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot read {path}", expected="statistics of training inputs", received=str(error)
-        ) from error
-    return Reference.from_tensors(tensors, texts)
+    return Reference.from_tensors(*load_tensors(path))
 
 
 def warn_of_shift(run: Run, raw: Any, stacklevel: int) -> None:

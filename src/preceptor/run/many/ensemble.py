@@ -13,7 +13,6 @@ from torch import Tensor
 from preceptor import tasks
 from preceptor.data.batches import Batches
 from preceptor.errors import ConfigError
-from preceptor.files import write_json
 from preceptor.run._run import Run
 from preceptor.run.many.comparison import (
     EnsembleEvaluation,
@@ -150,10 +149,10 @@ class Ensemble(Run):
         if self.folder is None:
             return
         names = [member.folder.path.name for member in self.members if member.folder is not None]
-        write_json(
-            self.folder.path / COMBINED, {"members": names, "rule": self.together.rule, "shares": self.shares}
+        self.folder.write_json(
+            COMBINED, {"members": names, "rule": self.together.rule, "shares": self.shares}
         )
-        self.folder.update_manifest(status=self.status)
+        self.folder.seal(status=self.status)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the report as one HTML file; default: ``report.html`` in the folder. Return its path.

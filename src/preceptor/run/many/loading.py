@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preceptor.data import Preprocessor
@@ -16,7 +17,6 @@ from preceptor.training.own_code import is_own_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from preceptor.run._run import Run
 
@@ -67,8 +67,11 @@ def load_ensemble(folder: RunFolder, model: Any, load: Callable[[Path, Any], Run
 def _combined(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / COMBINED
     try:
-        facts: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        facts: dict[str, Any] = dict(json.loads(folder.text(COMBINED)))
         alike = len(facts["members"]) == len(facts["shares"]) > 0 and isinstance(facts["rule"], str)
+        alike = alike and all(
+            Path(name).name == name for name in facts["members"]
+        )  # no way out of the folder
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"no combined members in {folder.path}",

@@ -97,5 +97,5 @@ def _written(member: Member, shared: Shared, place: Path, chosen: list[str]) -> 
     folder.write_weights("best", member.weights)
     if member.last_weights is not None:
         folder.write_weights("last", member.last_weights)
-    folder.update_manifest(status=member.status)
+    folder.seal(status=member.status)
     return folder

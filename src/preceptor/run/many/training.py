@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,16 @@ def train_ensemble(
     job = replace(job, experiment=experiment, inputs=inputs)
     if folder is not None:
         refuse_other_data(folder, feeds.data)
-        folder.update_manifest(status="running")
     elif job.out is not False:
         folder = _begin(job, how, feeds, prepared)
-    shared = Shared(job, how, feeds, prepared, folder)
+    with folder.held("training") if folder is not None else nullcontext():
+        return _trained(Shared(job, how, feeds, prepared, folder), once)
+
+
+def _trained(shared: Shared, once: Once) -> Ensemble:
+    how, folder = shared.how, shared.folder
+    if folder is not None:
+        folder.update_manifest(status="running")
     try:
         if how.snapshots:
             runs, training, ended = snapshot_members(shared, once)

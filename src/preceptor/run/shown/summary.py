@@ -71,7 +71,7 @@ def summarize(run: Run) -> Summary:
         test=_test(run),
         timing=_timing(run),
         versions=run.folder.manifest["versions"] if run.folder else versions(),
-        notes=tuple(run.prepared.preprocessor.describe()) if run.prepared else (),
+        notes=(*run.notes, *(run.prepared.preprocessor.describe() if run.prepared else ())),
         reuse=_reuse(run),
         looks=(*((overlays,) if overlays else ()), *shown.looks, *_looks(run, predictions)),
         by_class=by_class,

@@ -29,9 +29,9 @@ def watched(run: Run) -> Watched | None:
     try:
         seen = Observed.load(run.folder.path / "record")
         found = run.folder.findings
+        findings = None if found is None else tuple(Finding.from_plain(plain) for plain in found)
     except PreceptorError:  # damaged, or of a later version: the rest of the run can be shown
         return None
-    findings = None if found is None else tuple(Finding.from_plain(plain) for plain in found)
     return Watched(seen.record, seen.graphs, findings, _find)
 
 

@@ -124,7 +124,7 @@ def finish(run: EmbeddingRun) -> None:
             "context_biases": m.context_biases,
         },
     )
-    run.folder.update_manifest(status=run.status, best_epoch=len(run.history) or None)
+    run.folder.seal(status=run.status, best_epoch=len(run.history) or None)
 
 
 def load_embedding(folder: Path | str) -> EmbeddingRun:
@@ -142,7 +142,7 @@ def load_embedding(folder: Path | str) -> EmbeddingRun:
             received=f"a run of {where.experiment.task}",
         )
     try:
-        state = json.loads((where.path / "vocabulary.json").read_text(encoding="utf-8"))
+        state = json.loads(where.text("vocabulary.json"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"cannot read {where.path / 'vocabulary.json'}", expected="a vocabulary", received=str(error)
