@@ -265,9 +265,9 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "another manifest": ("manifest.json", empty, "not a run's manifest"),
     "a list as manifest": ("manifest.json", listed, "cannot read run/manifest.json"),
     "no experiment": ("experiment.toml", Path.unlink, "no such experiment"),
-    "experiment garbled": ("experiment.toml", garble, "TOML"),
-    "preprocessing garbled": ("preprocessing.json", garble, "cannot read run/preprocessing.json"),
-    "another preprocessing": ("preprocessing.json", empty, "cannot read the saved preprocessing"),
+    "experiment garbled": ("experiment.toml", garble, "run/experiment.toml has changed since"),
+    "preprocessing garbled": ("preprocessing.json", garble, "run/preprocessing.json has changed since"),
+    "another preprocessing": ("preprocessing.json", empty, "run/preprocessing.json has changed since"),
     "no history": ("history.csv", Path.unlink, "no history in run"),
 }  # fmt: skip
 
@@ -283,12 +283,18 @@ def test_damage(cli: Cli, run: Path, case: str) -> None:
 @pytest.mark.parametrize("harm", [cut, garble])
 def test_a_damaged_checkpoint(cli: Cli, run: Path, harm: Callable[[Path], None]) -> None:
     harm(run / "state/checkpoint.safetensors")
+    shutil.copytree(run, run.parent / "both")
     done = cli("train", "--resume", "run", "--epochs", 2)
+    assert done.code == 0, done.err
+    assert "note     cannot read run/state/checkpoint.safetensors" in done.out
+    assert "goes on from the checkpoint before it" in done.out
+    harm(run.parent / "both/state/previous.safetensors")
+    done = cli("train", "--resume", "both", "--epochs", 2)
     assert done.code == 2
-    assert "cannot read run/state/checkpoint.safetensors" in done.err
+    assert "cannot read both/state/checkpoint.safetensors" in done.err
     assert "Traceback" not in done.err
-    assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
-    assert cli("evaluate", "run", "--on", "val").code == 0, "the weights are still good"
+    assert json.loads((run.parent / "both/manifest.json").read_text())["status"] == "finished"
+    assert cli("evaluate", "both", "--on", "val").code == 0, "the weights are still good"
 
 
 def test_a_run_under_way_cannot_be_compared_yet(cli: Cli, run: Path) -> None:
@@ -304,14 +310,13 @@ def test_a_step_that_does_not_fit_into_memory(cli: Cli, tmp_path: Path) -> None:
         "        if self.training and len(x) > 8:\n            torch.empty(10**15)\n"
         "        return super().forward(x)\n"
     )
-    done = cli(
-        "train", "iris", "--model", "own.py:Greedy", "--batch-size", "full", "--epochs", 1, "--out", "run"
-    )
+    asked = ("train", "iris", "--model", "own.py:Greedy", "--batch-size", "full", "--epochs", 1)
+    done = cli(*asked, "--out", "run")
+    assert done.code == 0, done.err
+    assert "a batch of 104 did not fit into memory: from step 1 on it is taken in parts of 7" in done.out
+    own = tmp_path / "own.py"
+    own.write_text(own.read_text().replace("len(x) > 8", "len(x) > 0"))
+    done = cli(*asked, "--out", "none")
     assert done.code == 2
-    lines = done.err.splitlines()
-    assert lines[0] == "error: a training step ran out of memory"
-    assert "batch_size=104 on cpu" in done.err
-    assert "batch_size=52 with grad_accumulation=2 gives the same gradient in half the memory" in done.err
+    assert done.err.startswith("error: a training step ran out of memory")
     assert "Traceback" not in done.err
-    again = ("train", "iris", "--model", "own.py:Greedy", "--epochs", 1, "--batch-size", 8)
-    assert cli(*again, "--set", "training.grad_accumulation=13").code == 0

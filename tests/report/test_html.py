@@ -339,7 +339,7 @@ def test_chosen_settings_stand_apart_from_defaults_in_words(pages):
     chosen, defaults = text.split("<h3>Left at the default</h3>")
     assert "<h3>Chosen</h3>" in chosen
     assert ">optimizer.lr</th>" in chosen
-    assert ">batch_size</dt>" in defaults
+    assert ">batch_size</a></dt>" in defaults
 
 
 def test_missing_values_are_dashes(all_pages):

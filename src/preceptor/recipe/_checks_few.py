@@ -116,7 +116,7 @@ def _learnt(subject: Subject, what: str, count: int, level: int) -> Found:
     if trees.size(given.x) < count:
         return skipped(f"{what} not checked: {trees.size(given.x)} examples differ, {count} are needed")
     found = learn(subject, given.x, given.y, goal=given.goal, steps=_STEPS[level], seconds=_SECONDS[level])
-    if not found.reached and subject.linear:
+    if not found.reached and subject.linear and subject.left > 0:
         found = solve(subject, given.x, given.y, goal=given.goal)
     facts: dict[str, Any] = {
         "loss": found.loss,

@@ -117,9 +117,10 @@ class RunFolder:
     @property
     def experiment(self) -> Experiment:
         """Everything that was chosen, defaults included."""
-        if "experiment.toml" in self._seals():
-            self.text("experiment.toml")
-        return Experiment.read(self.path / "experiment.toml")
+        file = self.path / "experiment.toml"
+        if file.is_file() and file.name in self._seals():
+            self.text(file.name)
+        return Experiment.read(file)
 
     @property
     def history(self) -> History:

@@ -55,7 +55,7 @@ DATA = topic(
         "Words that training did not have, and long contexts that never came, are the bound of counting "
         "models.",
         "entry:language-model/unseen-n-grams, entry:language-model/out-of-vocabulary-rate, "
-        "entry:language-model/kneser-ney",
+        "entry:language-model/kneser-ney, audit:unknown-symbols",
     ),
     (
         "static-vectors",
