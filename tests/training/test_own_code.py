@@ -102,10 +102,10 @@ class TestImport:
     @pytest.mark.parametrize(
         ("reference", "message"),
         [
-            ("/no/such/file.py:Net", "No such file"),
+            ("/no/such/file.py:Net", "no file '/no/such/file.py'"),
             ("no_such_module:Net", "No module named"),
-            ("torch.nn:NoSuchLayer", "no attribute 'NoSuchLayer'"),
-            ("torch.nn:", "no attribute"),
+            ("torch.nn:NoSuchLayer", "torch.nn has no 'NoSuchLayer'"),
+            ("torch.nn:", "torch.nn has no "),
             ("net.py", "Empty module name"),
             (".relative:Net", "relative"),
             ("", "Empty module name"),

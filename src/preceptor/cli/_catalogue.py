@@ -113,7 +113,7 @@ def _other(name: str, error: UnknownName) -> str:
     if (word := term(name)) is not None:
         return term_page(word)
     others = [cause.id for cause in _causes("*")] + [n for t in TERMS.values() for n in (t.name, *t.aliases)]
-    closest = nearest(name, [*error.suggestions, *nearest(name, others)])
+    closest = nearest(name, list(dict.fromkeys([*error.suggestions, *nearest(name, others)])))
     hint = (
         "did you mean " + " or ".join(map(repr, closest)) + "?"
         if closest
