@@ -114,6 +114,8 @@ def _other(name: str, error: UnknownName) -> str:
         return term_page(word)
     others = [cause.id for cause in _causes("*")] + [n for t in TERMS.values() for n in (t.name, *t.aliases)]
     closest = nearest(name, list(dict.fromkeys([*error.suggestions, *nearest(name, others)])))
+    if closest and closest[0] not in error.suggestions:
+        del closest[1:]
     hint = (
         "did you mean " + " or ".join(map(repr, closest)) + "?"
         if closest
