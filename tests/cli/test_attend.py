@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import preceptor
+from preceptor.training import RunFolder
 
 from .conftest import Cli
 
@@ -50,7 +51,7 @@ def test_the_remedy_of_a_finding_is_applied(cli: Cli) -> None:
     found = json.loads(Path("bad/findings.json").read_text())
     change = {"kind": "lr", "before": 100.0, "after": 0.1}
     found["findings"][0]["verification"] = {"improved": True, "change": [change], "text": "…"}
-    Path("bad/findings.json").write_text(json.dumps(found))
+    RunFolder("bad").write("findings.json", json.dumps(found))
     done = cli("train", "--from", "bad", "--apply", 1, "--no-test")
     assert (done.code, done.lines[0]) == (0, "applied  lr 100 → 0.1, to the settings of bad")
 
@@ -71,7 +72,7 @@ def judged(cli: Cli) -> Path:
         {"cause": "learning-rate-too-high", "title": "…", "verification": {**trial, "others": [trial]}},
         {"cause": "bad-labels", "title": "Labels are wrong.", "remedy": "look at them", "verification": None},
     ]
-    Path("run/findings.json").write_text(json.dumps({"findings": findings}))
+    RunFolder("run").write("findings.json", json.dumps({"findings": findings}))
     return Path("run")
 
 
@@ -109,7 +110,7 @@ def test_a_run_without_findings(cli: Cli) -> None:
     cli("train", "iris", "--epochs", 1, "--no-test", "--out", "run", "--set", "training.watch=false")
     done = cli("train", "--from", "run", "--apply", 1)
     assert (done.code, "a run that was not judged" in done.err) == (2, True)
-    Path("run/findings.json").write_text('{"findings": []}')
+    RunFolder("run").write("findings.json", '{"findings": []}')
     assert "a run with which all is well" in cli("train", "--from", "run", "--apply", 1).err
-    Path("run/findings.json").write_text('{"findings": 3}')
+    RunFolder("run").write("findings.json", '{"findings": 3}')
     assert "expected  a list of findings" in cli("train", "--from", "run", "--apply", 1).err

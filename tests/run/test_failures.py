@@ -64,7 +64,7 @@ class Insatiable(Greedy):
 
 def test_a_step_that_does_not_fit_into_memory_is_taken_in_parts(points: Points, tmp_path: Path) -> None:
     given = {"data": (points.x, points.y), "epochs": 2, "batch_size": 40}
-    told = r"a batch of 40 did not fit into memory: from step 1 on it is taken in parts of 10"
+    told = r"a batch of 40 did not fit into memory: from step 1 on it is taken in parts of [12]0"
     with pytest.warns(UserWarning, match=told):
         run = preceptor.train(Greedy, **given, out=tmp_path / "run")
     whole = preceptor.train(lambda: nn.Linear(6, 3), **given, out=False)
