@@ -66,6 +66,8 @@ def test_the_folder(cli: Cli, tmp_path: Path) -> None:
         "reference.safetensors",
         "report.html",
         "state/checkpoint.safetensors",
+        "state/lock",
+        "state/previous.safetensors",
         "weights/best.safetensors",
         "weights/last.safetensors",
     }
