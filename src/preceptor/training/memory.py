@@ -26,6 +26,7 @@ def in_parts(group: Sequence[Batch], parts: int, least: int = 1) -> list[Batch]:
         least: examples that a part has.
 
     Example:
+        >>> import torch
         >>> [y.tolist() for _, y in in_parts([(torch.zeros(5, 2), torch.arange(5))], 2)]
         [[0, 1, 2], [3, 4]]
     """
