@@ -72,6 +72,7 @@ def test_equal_examples_have_a_density(points: torch.Tensor) -> None:
     assert made(torch.ones(1, 2)).isfinite().all()
 
 
+@pytest.mark.slow
 def test_digit_9_as_the_anomaly(tmp_path: Path) -> None:
     settings = {"training.watch": False, "data.anomalies": "9", "data.contamination": 0.1}
     run = preceptor.train(

@@ -24,6 +24,7 @@ def test_some_checks_are_printed_and_written(cli: Cli, nets: str) -> None:
     assert json.loads(alone.out)["checks"][0]["status"] == "passed"
 
 
+@pytest.mark.slow
 def test_a_training_that_cannot_work_is_told_of_and_refused(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(
         "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self):\n"

@@ -15,6 +15,7 @@ def cells(line: str) -> list[str]:
     return [cell for cell in line.split("  ") if cell.strip()]
 
 
+@pytest.mark.slow
 def test_settings_and_results(cli: Cli) -> None:
     cli("train", "iris", "--epochs", 2, "--out", "a")
     cli("train", "iris", "--epochs", 3, "--lr", 0.02, "--out", "b", "--set", "schedule.name=step")

@@ -39,6 +39,7 @@ def test_it_writes_as_asked(cli: Cli, run: Path):
     assert odd.out.startswith("Ω")
 
 
+@pytest.mark.slow
 def test_other_texts_are_measured_and_unknown_symbols_told(cli: Cli, run: Path, tmp_path: Path):
     (tmp_path / "other.txt").write_text("abc änd 3 more\n" * 9, encoding="utf-8")
     done = cli("evaluate", run, "other.txt")
@@ -48,6 +49,7 @@ def test_other_texts_are_measured_and_unknown_symbols_told(cli: Cli, run: Path, 
     assert "bits_per_character" in done.out
 
 
+@pytest.mark.slow
 def test_wrong_options_are_one_message(cli: Cli, run: Path, tmp_path: Path):
     assert cli("generate", run, "--temperature", -1).code == 2
     assert cli("generate", tmp_path / "none").code == 2

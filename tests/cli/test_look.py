@@ -47,6 +47,7 @@ def test_a_folder_of_images_from_training_to_pictures(cli: Cli, tmp_path: Path) 
     assert found.lines[1].split(",")[1] in ("bright", "dark")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shapes")
 def test_one_look_into_another_folder(cli: Cli, tmp_path: Path) -> None:
     train(cli, "--set", "data.image_size=32", "--set", "data.image_fit=pad")
@@ -61,6 +62,7 @@ def test_one_look_into_another_folder(cli: Cli, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "seen").iterdir()] == ["saliency.png"]
 
 
+@pytest.mark.slow
 def test_other_inputs_get_a_sentence(cli: Cli) -> None:
     assert cli("train", "iris", "--epochs", "1", "--out", "run").code == 0
     found = cli("look", "run")
@@ -68,6 +70,7 @@ def test_other_inputs_get_a_sentence(cli: Cli) -> None:
     assert "only images (C×H×W) can be looked at" in found.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

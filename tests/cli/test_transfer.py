@@ -58,6 +58,7 @@ def test_from_freeze_unfreeze(cli: Cli, trained: str) -> None:
     assert again.transfer == manifest["transfer"]
 
 
+@pytest.mark.slow
 def test_the_settings_of_such_a_run_train_it_again(cli: Cli, trained: str) -> None:
     arguments = ("--from", trained, "--freeze", "all-but-head", "--epochs", 2, "--no-test")
     assert cli("train", "others", *arguments, "--out", "one").code == 0
@@ -69,6 +70,7 @@ def test_the_settings_of_such_a_run_train_it_again(cli: Cli, trained: str) -> No
     assert "has no plain form" in cli("eject", "one").err or cli("eject", "one").code != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -79,6 +79,7 @@ def over_one_loader(watch: Watch, *, epochs: int = 20, leave: int | None = None)
                 optimizer.step()
 
 
+@pytest.mark.slow
 def test_a_new_epoch_over_the_same_loader_wakes_nobody() -> None:
     watch, full = Dozing(), Watch("full")
     over_one_loader(watch)

@@ -170,6 +170,7 @@ def reading(page: Any, figure: str) -> str:
     return page.locator(f"{figure} .reading").inner_text().replace("\n", ", ")
 
 
+@pytest.mark.slow
 def test_the_pointer_reads_values(own, digits):
     probe = own.locator("#figure-loss .probe")
     probe.scroll_into_view_if_needed()
@@ -183,6 +184,7 @@ def test_the_pointer_reads_values(own, digits):
     assert not own.locator("#figure-loss .reading").is_visible()
 
 
+@pytest.mark.slow
 def test_keys_read_and_enlarge(own):
     probe = own.locator("#figure-loss .probe")
     probe.focus()
@@ -200,6 +202,7 @@ def test_keys_read_and_enlarge(own):
     probe.blur()
 
 
+@pytest.mark.slow
 def test_a_part_that_is_dragged_over_is_enlarged(own):
     svg, probe = own.locator("#figure-metric-0 .chart > svg"), own.locator("#figure-metric-0 .probe")
     probe.scroll_into_view_if_needed()
@@ -216,6 +219,7 @@ def test_a_part_that_is_dragged_over_is_enlarged(own):
     assert "zoomed" not in svg.get_attribute("class")
 
 
+@pytest.mark.slow
 def test_cells_and_strips_tell_their_values(own):
     probe = own.locator("#figure-confusion .probe")
     probe.scroll_into_view_if_needed()
@@ -234,6 +238,7 @@ def test_cells_and_strips_tell_their_values(own):
     assert "0.weight, gradient norm" in own.locator("#parameters .heat > .reading").inner_text()
 
 
+@pytest.mark.slow
 def test_an_alarm_leads_to_its_lines_and_its_cause(own):
     own.locator(".judged a").first.click()
     assert own.evaluate("location.hash") == "#finding-1"
@@ -243,6 +248,7 @@ def test_an_alarm_leads_to_its_lines_and_its_cause(own):
     assert "missing-zero-grad" in own.locator(":target dt").inner_text()
 
 
+@pytest.mark.slow
 def test_all_can_be_read_without_the_script_and_on_paper(browser, pages):
     page, noted = opened(browser, pages["own"], java_script_enabled=False)
     assert noted == []

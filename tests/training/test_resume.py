@@ -98,6 +98,7 @@ def test_every_optimizer(tmp_path: Path, name: str) -> None:
     check(tmp_path, [2, 5], optimizer=name, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [e.name for e in catalogue.find(kind="schedule")])
 def test_every_schedule(tmp_path: Path, name: str) -> None:
     check(tmp_path, [3, 12], optimizer="momentum", schedule=name)
