@@ -49,6 +49,7 @@ def watch() -> fuzz.Watch:
     return fuzz.Watch()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _fuzz_readers.READERS)
 def test_damaged_files_are_read_or_refused(name: str, watch: fuzz.Watch) -> None:
     cases = 4 if name in DEAR else 30
@@ -102,6 +103,7 @@ TEXTS: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TEXTS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(

@@ -44,7 +44,7 @@ class Subject:
         ModelError: the model cannot be copied, or cannot take the inputs.
 
     Example:
-        >>> x, y = torch.randn(40, 4), torch.randint(0, 3, (40,))
+        >>> x, y = torch.randn(40, 4), torch.arange(40) % 3
         >>> subject = Subject(nn.Linear(4, 3), nn.functional.cross_entropy, x, y)
         >>> len(subject), subject.outputs.shape, abs(subject.chance - 1.1) < 0.1
         (40, torch.Size([40, 3]), True)
