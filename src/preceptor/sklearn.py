@@ -126,7 +126,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             self.run_ = _restored(trained, self.device or "cpu")
 
 
-class PreceptorClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+class PreceptorClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network that tells classes apart.
 
     Arguments:
@@ -183,7 +183,7 @@ class PreceptorClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return self.run_.predict_proba(x).astype(np.float64)
 
 
-class PreceptorRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+class PreceptorRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network that predicts one number for each row, or several; arguments as of `PreceptorClassifier`.
 
     Targets are standardised by those that it is trained on; predictions are in their own units.

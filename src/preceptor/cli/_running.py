@@ -137,7 +137,7 @@ class _Closing:
     def say(self) -> None:
         """Say on stderr what was written, after everything that the program had to say."""
         for stream in (sys.stdout, sys.stderr):
-            _quietly(lambda stream=stream: stream.flush())  # type: ignore[misc]
+            _quietly(lambda stream=stream: stream.flush())  # type: ignore[misc]  # the default binds the stream
         said = "".join(f"{line}\n" for line in self.lines)
         _quietly(lambda: print(said, end="", file=sys.__stderr__, flush=True))
 
@@ -273,7 +273,7 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
     if outcome.watch is not None:
         try:
             found = dict(outcome.watch.summary())
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - whatever the program's own code raises
             notes.append(f"the summary failed: {type(error).__name__}: {error}")
     return {**found, "notes": [*found.get("notes", []), *notes]}
 

@@ -74,7 +74,7 @@ def quantile_distance(
 def _share(quantiles: NDArray[np.float64], x: NDArray[np.float64], side: str) -> NDArray[np.float64]:
     """Return which share of the values is at most x (``"right"``), or below it (``"left"``)."""
     k = len(quantiles)
-    place = np.searchsorted(quantiles, x, side=side)  # type: ignore[call-overload]
+    place = np.searchsorted(quantiles, x, side=side)  # type: ignore[call-overload]  # side is "left" or "right"
     inside = np.clip(place, 1, k - 1)
     low, high = quantiles[inside - 1], quantiles[inside]
     within = np.clip((x - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)

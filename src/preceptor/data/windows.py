@@ -69,7 +69,7 @@ class WindowBatches(TensorBatches):
                 (..., slice(tops[i], tops[i] + self.size), slice(lefts[i], lefts[i] + self.size))
                 for i in places
             ]
-            yield tuple(  # type: ignore[misc]
+            yield tuple(  # type: ignore[misc]  # as many parts as an example has
                 torch.stack([whole[int(rows[i])][where] for i, where in zip(places, cut, strict=True)])
                 for whole in (self.x, self.y)
             )

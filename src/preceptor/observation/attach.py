@@ -175,7 +175,7 @@ class Attachment:
                         if tell.asleep:
                             tell.wake()
                         hear(said, original, args, kwargs, result, _frame(1))
-                except Exception as error:  # noqa: BLE001
+                except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                     tell.complain(hook, error)
                 return result
 
@@ -191,7 +191,7 @@ class Attachment:
                 return None
             try:
                 return tell.before_step(optimizer, args, kwargs, _frame(1)) if tell.mine() else None
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("before_step", error)
                 return None
 
@@ -201,7 +201,7 @@ class Attachment:
                     return
                 if tell.mine():
                     tell.after_step(optimizer, _frame(1))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("after_step", error)
 
         for hook in (before, after):  # a compiled step ends one graph here and begins another
@@ -248,7 +248,7 @@ def _schedule(tell: Listener, original: Any) -> Any:
                 if tell.asleep:
                     tell.wake()
                 tell.scheduled(self, _frame(1))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("scheduled", error)
         return result
 
@@ -256,7 +256,7 @@ def _schedule(tell: Listener, original: Any) -> Any:
 
 
 def _module_call(tell: Listener, original: Any) -> Any:
-    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - becomes a method of another class
         if is_compiling() or tell.quiet:
             return original(self, *args, **kwargs)
         if tell.asleep and is_grad_enabled():
@@ -269,7 +269,7 @@ def _module_call(tell: Listener, original: Any) -> Any:
         try:
             if tell.mine():
                 token = tell.before_module(self, args, kwargs, _frame(1))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("before_module", error)
         if token is None:
             return original(self, *args, **kwargs)
@@ -278,12 +278,12 @@ def _module_call(tell: Listener, original: Any) -> Any:
         except BaseException:
             try:
                 tell.module_failed(token, self)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("module_failed", error)
             raise
         try:
             tell.after_module(token, self, args, kwargs, output)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("after_module", error)
         return output
 
@@ -305,7 +305,7 @@ def _mode(tell: Listener, original: Any) -> Any:
                     if tell.asleep:
                         tell.wake()
                     tell.mode((self, *args), kwargs, _frame(1))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("mode", error)
         within = True
         try:
@@ -328,7 +328,7 @@ def _backward(tell: Listener, original: Any) -> Any:
                         tell.wake()
                 if loss is None and tell.mine():
                     token = tell.before_backward(tensors, _frame(1))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("before_backward", error)
         original(tensors, *args, **kwargs)
         if loss is not None:
@@ -336,19 +336,19 @@ def _backward(tell: Listener, original: Any) -> Any:
         elif token is not None:
             try:
                 tell.after_backward(token, tensors)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("after_backward", error)
 
     return backward
 
 
 def _loader(tell: Listener, original: Any) -> Any:
-    def __iter__(self: Any) -> Any:  # noqa: N807
+    def __iter__(self: Any) -> Any:  # noqa: N807 - becomes a method of another class
         iterator = original(self)
         try:
             if tell.mine():
                 tell.loader_begins(self, iterator, _frame(1))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("loader_begins", error)
         return iterator
 
@@ -356,14 +356,14 @@ def _loader(tell: Listener, original: Any) -> Any:
 
 
 def _batch(tell: Listener, original: Any) -> Any:
-    def __next__(self: Any) -> Any:  # noqa: N807
+    def __next__(self: Any) -> Any:  # noqa: N807 - becomes a method of another class
         token = None
         try:
             if tell.asleep and get_ident() == tell.thread:
                 token = True
             elif tell.mine():
                 token = tell.before_batch(self)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("before_batch", error)
         if token is None:
             return original(self)
@@ -372,7 +372,7 @@ def _batch(tell: Listener, original: Any) -> Any:
         except StopIteration:
             try:
                 tell.loader_ended(self, _frame(1))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
                 tell.complain("loader_ended", error)
             raise
         if token is True:
@@ -381,7 +381,7 @@ def _batch(tell: Listener, original: Any) -> Any:
             return batch
         try:
             tell.after_batch(token, self, batch, _frame(1))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program must not feel what fails in the watch
             tell.complain("after_batch", error)
         return batch
 

@@ -104,7 +104,7 @@ def run_script(path: str | os.PathLike[str], args: Sequence[str], watch: Callabl
         _enter([given, *args], full, insist=True)
         return _run(functools.partial(_load_package, full), watch)
     source = _read(full, given)
-    _enter([given, *args], os.path.dirname(os.path.realpath(full)))  # noqa: PTH120
+    _enter([given, *args], os.path.dirname(os.path.realpath(full)))  # noqa: PTH120 - as the interpreter itself does it
     return _run(functools.partial(_load_file, full, source), watch)
 
 
@@ -114,7 +114,7 @@ def run_module(name: str, args: Sequence[str], watch: Callable[[], Any]) -> Outc
     Raises:
         ConfigError: there is no such module; at most the packages that would hold it have been imported.
     """
-    _enter(["-m", *args], os.getcwd())  # noqa: PTH109
+    _enter(["-m", *args], os.getcwd())  # noqa: PTH109 - as the interpreter itself does it
     return _run(functools.partial(_load_module, name), watch)
 
 
@@ -143,11 +143,11 @@ def _read(full: str, given: str) -> bytes:
 def _similar(full: str, given: str) -> str:
     folder, name = os.path.split(full)
     try:
-        there = [entry for entry in os.listdir(folder) if entry.endswith(".py")]  # noqa: PTH208
+        there = [entry for entry in os.listdir(folder) if entry.endswith(".py")]  # noqa: PTH208 - as the interpreter itself does it
     except OSError:
         there = []
     close = nearest(name, there, 1)
-    return os.path.join(os.path.dirname(given), close[0] if close else "train.py")  # noqa: PTH118, PTH120
+    return os.path.join(os.path.dirname(given), close[0] if close else "train.py")  # noqa: PTH118, PTH120 - as the interpreter itself does it
 
 
 class _NoModuleError(ConfigError):
@@ -176,13 +176,13 @@ def _load_file(full: str, source: bytes, main: types.ModuleType) -> types.CodeTy
 # The two functions of `runpy` that Python itself calls for -m and for folders: what they warn of, and which
 # packages they import first, is then the same.
 def _load_module(name: str, main: types.ModuleType) -> types.CodeType:
-    _, spec, code = runpy._get_module_details(name, _NoModuleError)  # type: ignore[attr-defined]
+    _, spec, code = runpy._get_module_details(name, _NoModuleError)  # type: ignore[attr-defined]  # what python -m itself calls
     sys.argv[0] = spec.origin
     return _as_main(spec, code, main)
 
 
 def _load_package(full: str, main: types.ModuleType) -> types.CodeType:
-    _, spec, code = runpy._get_main_module_details(_NoModuleError)  # type: ignore[attr-defined]
+    _, spec, code = runpy._get_main_module_details(_NoModuleError)  # type: ignore[attr-defined]  # what python -m itself calls
     return _as_main(spec, code, main)
 
 

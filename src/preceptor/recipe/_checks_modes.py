@@ -143,7 +143,7 @@ def _reached(outputs: list[Tensor], inputs: list[Tensor], one: int) -> list[Tens
     if not linked or not inputs:
         return []
     total = sum((t[one] * torch.randn_like(t[one])).sum() for t in linked)
-    found = torch.autograd.grad(total, inputs, allow_unused=True)  # type: ignore[arg-type]
+    found = torch.autograd.grad(total, inputs, allow_unused=True)  # type: ignore[arg-type]  # a list of tensors
     return [g for g in found if g is not None]
 
 

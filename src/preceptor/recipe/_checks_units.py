@@ -68,7 +68,7 @@ class _Activations(TorchDispatchMode):
     examples: int = 0
 
     def __post_init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self._path = [""]
         for name, module in self.model.named_modules():
             module.register_forward_pre_hook(lambda *_, name=name: self._path.append(name))

@@ -74,7 +74,7 @@ def packed(
         zoom: whether a part of x may be enlarged.
         mark: a place on x that is pointed at, and a word for it.
     """
-    width, height = (72 * inches for inches in axes.figure.get_size_inches())  # type: ignore[union-attr]
+    width, height = (72 * inches for inches in axes.figure.get_size_inches())  # type: ignore[union-attr]  # axes that were drawn have a figure
     box = axes.get_position()
     edges = (box.x0 * width, (1 - box.y1) * height, box.x1 * width, (1 - box.y0) * height)
     plain = {

@@ -31,7 +31,7 @@ def find_run(folder: Path, name: str) -> Path | None:
     if len(parts) > (1 if _is_run(folder) else 2):
         return None
     for part in parts:
-        inner = next((path for path in _runs_in(place) if os.path.basename(path) == part), None)  # noqa: PTH119
+        inner = next((path for path in _runs_in(place) if os.path.basename(path) == part), None)  # noqa: PTH119 - ten thousand runs: a path object each takes longer than the look
         if inner is None:
             return None
         place = Path(inner)
@@ -66,7 +66,7 @@ def _touched(run: str) -> float:
 
 def _modified(file: Path | str) -> float:
     try:
-        return os.stat(file).st_mtime  # noqa: PTH116
+        return os.stat(file).st_mtime  # noqa: PTH116 - ten thousand runs: a path object each takes longer than the look
     except OSError:
         return 0.0
 
@@ -81,4 +81,4 @@ def _runs_in(folder: Path) -> list[str]:
 
 
 def _is_run(folder: Path | str) -> bool:
-    return os.path.isfile(f"{folder}/manifest.json")  # noqa: PTH113
+    return os.path.isfile(f"{folder}/manifest.json")  # noqa: PTH113 - ten thousand runs: a path object each takes longer than the look

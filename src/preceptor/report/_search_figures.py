@@ -262,7 +262,7 @@ def _places(axis: _Axis, trials: Sequence[_Trial]) -> tuple[NDArray[np.float64],
     """Return where trials lie on an axis, and the names of its places where they are no numbers."""
     given = [trial.settings[axis.key] for trial in trials]
     if not axis.values:
-        return np.array([float(value) for value in given], dtype=np.float64), []  # type: ignore[arg-type]
+        return np.array([float(value) for value in given], dtype=np.float64), []  # type: ignore[arg-type]  # an axis without listed values is of numbers
     names = list(dict.fromkeys(written(value) for value in [*axis.values, *given]))
     return np.array([float(names.index(written(value))) for value in given]), names
 

@@ -173,7 +173,7 @@ def _held(columns: Columns, last: int) -> Columns:
         return columns
     steps, values, low, high, counts = columns
     held = (np.append(column, column[-1]) for column in (values, low, high))
-    return np.append(steps, last), *held, np.append(counts, 1)  # type: ignore[return-value]
+    return np.append(steps, last), *held, np.append(counts, 1)  # type: ignore[return-value]  # as many arrays as are declared
 
 
 def _lines(record: Record, wanted: Sequence[tuple[str, str, str, float, str]]) -> list[Line]:

@@ -252,8 +252,9 @@ def _shown(seen: Seen, moment: float) -> str:
 def _share(progress: dict[str, Any] | None) -> float | None:
     """Return how much of a training is done, between 0 and 1."""
     try:
-        done = (progress or {})["epoch"] - 1 + progress["batch"] / progress["batches"]  # type: ignore[index]
-        return max(0.0, min(1.0, float(done) / float(progress["epochs"])))  # type: ignore[index]
+        shown = progress or {}
+        done = shown["epoch"] - 1 + shown["batch"] / shown["batches"]
+        return max(0.0, min(1.0, float(done) / float(shown["epochs"])))
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 

@@ -121,7 +121,7 @@ def export(run: Run, path: Path | str | None = None, to: str = "safetensors") ->
     form = FORMATS[to]
     if path is None and run.folder is None:
         raise ConfigError("the run has no folder", expected=f"run.export('model{form.suffix}')")
-    place = Path(path) if path is not None else run.folder.path / f"model{form.suffix}"  # type: ignore[union-attr]
+    place = Path(path) if path is not None else run.folder.path / f"model{form.suffix}"  # type: ignore[union-attr]  # told before where there is none
     args, real = _inputs(run)
     augment = run.predictor.augment
     network = run.model if augment is None else _Whole(run.model, augment.eval())
@@ -274,7 +274,7 @@ def _onnx(network: nn.Module, args: tuple[Tensor, ...]) -> tuple[bytes, bool]:
             program, any_batch = torch.onnx.export(network, args, dynamic_shapes=shapes, **options), True
         except Exception:  # noqa: BLE001 - as above
             program, any_batch = torch.onnx.export(network, args, **options), False
-    content: bytes = program.model_proto.SerializeToString()  # type: ignore[union-attr]
+    content: bytes = program.model_proto.SerializeToString()  # type: ignore[union-attr]  # told before where there is none
     return content, any_batch
 
 

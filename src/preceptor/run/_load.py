@@ -66,9 +66,9 @@ def _loaded(folder: Path | str, model: nn.Module | Any, device: str) -> Run:
 
         return load_ensemble(run_folder, model, lambda folder, own: load(folder, own, device))
     if holds_episodes(run_folder):
-        return load_episodes(folder)  # type: ignore[return-value]
+        return load_episodes(folder)  # type: ignore[return-value]  # runs of another kind, loaded all the same
     if holds_structure(run_folder):
-        return load_structure(folder)  # type: ignore[return-value]
+        return load_structure(folder)  # type: ignore[return-value]  # runs of another kind, loaded all the same
     if recorded.get("kind") == "embedding":
         raise ConfigError(
             "this run holds word vectors, not a network",

@@ -148,7 +148,7 @@ def _marginals(
     points = np.repeat(background[None], len(places), axis=0)
     points[:, :, list(axes)] = places[:, None]
     flat = points.reshape(-1, background.shape[1]).astype(np.float32)
-    made = [predict(flat).reshape(len(places), -1).mean(axis=1) for predict in trees]  # type: ignore[operator]
+    made = [predict(flat).reshape(len(places), -1).mean(axis=1) for predict in trees]  # type: ignore[operator]  # each predicts from flat settings
     return np.array(made)
 
 

@@ -94,7 +94,7 @@ def _moments(
     if b.mean is None or b.deviation is None:
         return None
     return [
-        (tuple(map(float, scaler.mean)), tuple(map(float, scaler.deviation)))  # type: ignore[arg-type]
+        (tuple(map(float, scaler.mean)), tuple(map(float, scaler.deviation)))  # type: ignore[arg-type]  # arrays of numbers
         for scaler in (a, b)
     ]
 

@@ -85,7 +85,7 @@ class Callbacks:
     def __repr__(self) -> str:
         lines = []
         for event in EVENTS:
-            names = [f"{type(c.__self__).__name__}({c.__self__.order})" for c in self.hooks(event)]  # type: ignore[attr-defined]
+            names = [f"{type(c.__self__).__name__}({c.__self__.order})" for c in self.hooks(event)]  # type: ignore[attr-defined]  # hooks are bound methods
             if names:
                 lines.append(f"{event}: {' → '.join(names)}")
         return "\n".join(lines) or "no callbacks"

@@ -36,7 +36,7 @@ class Carried:
         """Return the outputs of a batch, and keep the state behind it."""
         output, state = model(x, self.state)
         self.state = detached(state)
-        return output  # type: ignore[no-any-return]
+        return output  # type: ignore[no-any-return]  # what the user's model gives
 
     def reset(self) -> None:
         """Stand at the beginning of a text."""

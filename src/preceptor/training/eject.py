@@ -95,7 +95,7 @@ def eject(experiment: Experiment, problem: Problem, feeds: Feeds, prepared: Prep
         "data": data,
         "parts": parts,
         "measured": part,
-        "probe": len(feeds.probe.x) if hasattr(feeds.probe, "x") else 0,  # type: ignore[union-attr]
+        "probe": len(feeds.probe.x) if hasattr(feeds.probe, "x") else 0,  # type: ignore[union-attr]  # asked for just before
         "model": model,
         "channels_last": settings.memory_format == "channels-last",
         "optimizer": _optimizer(experiment, problem.optimizer),

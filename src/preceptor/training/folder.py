@@ -221,7 +221,7 @@ class RunFolder:
         try:
             content = dict(json.loads(path.read_text(encoding="utf-8")))
             if "sealed" in content and KEY not in content:
-                raise ValueError(f"{KEY!r} is missing")  # noqa: TRY301
+                raise ValueError(f"{KEY!r} is missing")  # noqa: TRY301 - told below with the other kinds of damage
             return unsealed(content)
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(

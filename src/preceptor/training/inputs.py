@@ -240,7 +240,7 @@ def loaders_for(experiment: Experiment, inputs: Inputs) -> list[DataLoader[Any] 
 
 def _from_loaders(experiment: Experiment, inputs: Inputs, device: torch.device) -> Feeds:
     loaders = loaders_for(experiment, inputs)
-    return feeds_from_loaders(*loaders, train_examples=experiment.training.train_examples, device=device)  # type: ignore[arg-type]
+    return feeds_from_loaders(*loaders, train_examples=experiment.training.train_examples, device=device)  # type: ignore[arg-type]  # two or three loaders, by what was given
 
 
 def _as_loader(data: Any, batch_size: int) -> DataLoader[Any] | None:

@@ -46,7 +46,7 @@ def lay_out(model: nn.Module, sample: Any, wanted: str, *, flat_gradients: bool)
         return "contiguous"
     problem = "the optimizer takes all gradients as one vector" if flat_gradients else _trial(model, sample)
     if problem is None:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack a layout alone
         return "channels-last"
     if wanted == "auto":
         return "contiguous"
@@ -63,7 +63,7 @@ def _trial(model: nn.Module, sample: Any) -> str | None:
     before = generators.capture()
     try:
         with torch.no_grad():
-            trial = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            trial = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack a layout alone
             trial.eval()(sample)
             trial.train()(sample)
     except (RuntimeError, TypeError, ValueError) as error:

@@ -35,7 +35,7 @@ class Sharded:
         self.problem = problem
         self.plain = copy.deepcopy(problem.model).to("cpu")
         model, optimizer = problem.model, problem.optimizer
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's types lack a layout alone
         names = {id(p): name for name, p in model.named_parameters()}
         mesh = init_device_mesh(distribution.device.type, (distribution.processes,))
         for unit in _units(model) if not _tied(model) else ():

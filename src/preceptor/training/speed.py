@@ -111,7 +111,7 @@ def use(problem: Problem, feeds: Feeds, speed: Speed, *, layout_is_free: bool, c
     if speed.reason == "auto":
         speed = measured(problem, feeds, speed, layout_is_free=layout_is_free)
         if speed.memory_format == "contiguous":
-            problem.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            problem.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's types lack a layout alone
         problem = replace(problem, precision=speed.precision)
     if compile_it:
         problem.compiled = compiled(problem, _batch(feeds))
@@ -175,7 +175,7 @@ def _tried(problem: Problem, batch: Batch, ways: Sequence[tuple[Precision, str]]
         try:
             trial.model, trial.optimizer = copy.deepcopy((problem.model, problem.optimizer))
             format_ = torch.channels_last if layout == "channels-last" else torch.contiguous_format
-            trial.model.to(memory_format=format_)  # type: ignore[call-overload]
+            trial.model.to(memory_format=format_)  # type: ignore[call-overload]  # torch's types lack a layout alone
             trial.model.train()
             losses = [_step(trial, batch) for _ in range(2)]
         except (RuntimeError, TypeError, ValueError):

@@ -45,10 +45,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             texts = dict(file.metadata() or {})
             # A copy of its own: sums over memory that begins elsewhere in a cache line round otherwise.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - a file is no mapping
         written = texts.pop(KEY, None)
         if written is not None and written != _checksum(tensors, texts):
-            raise ValueError("its content has changed since it was written")  # noqa: TRY301
+            raise ValueError("its content has changed since it was written")  # noqa: TRY301 - told below with the other kinds of damage
     except (OSError, SafetensorError, ValueError) as error:
         raise _unreadable(path, error) from error
     return tensors, texts

@@ -161,7 +161,7 @@ def _defaults(experiment: Experiment, key: str) -> Mapping[str, Any]:
     if key.partition(".")[0] not in (*_NAMED, "model"):
         return {}
     try:
-        return catalogue.entry(block.name, kind).defaults  # type: ignore[union-attr]
+        return catalogue.entry(block.name, kind).defaults  # type: ignore[union-attr]  # a block that has a name
     except PreceptorError:  # a block of the user's own
         return {}
 

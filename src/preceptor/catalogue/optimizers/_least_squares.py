@@ -74,7 +74,7 @@ class LeastSquares(Flat):
         return _TITLES[str(self.options["damped"])]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # never without a closure
         """Make up to ``max_iter`` iterations; return f before them.
 
         Arguments:
@@ -95,7 +95,7 @@ class LeastSquares(Flat):
                 received=f"shape {tuple(getattr(first, 'shape', ()))}",
                 hint="return (model(x) - y).reshape(-1); for other losses than squares: bfgs, newton",
             )
-        residuals = closure.residuals if whole else torch.enable_grad()(closure)  # type: ignore[attr-defined]
+        residuals = closure.residuals if whole else torch.enable_grad()(closure)  # type: ignore[attr-defined]  # asked for just before
         loss = first if whole else first.detach() @ first.detach()
         for iteration in range(self.options["max_iter"]):
             r, J = self._linearised(closure, residuals, whole)

@@ -59,7 +59,7 @@ class Newton(Flat):
         )  # fmt: skip
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # never without a closure
         """Make up to ``max_iter`` iterations; return the loss before them.
 
         Arguments:

@@ -188,7 +188,7 @@ class LookAhead(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # never without a closure
         """Evaluate the closure, which leaves gradients, at the look-ahead point, and update the parameters.
 
         Returns:

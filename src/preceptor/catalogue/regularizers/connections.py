@@ -36,7 +36,7 @@ class _Mask:
         if layer.training:
             self.whole = layer._parameters["weight"]
             assert self.whole is not None  # noqa: S101 - a linear layer has weights
-            layer._parameters["weight"] = _masked(self.whole, self.p)  # type: ignore[assignment]
+            layer._parameters["weight"] = _masked(self.whole, self.p)  # type: ignore[assignment]  # not a leaf, for a while
 
     def after(self, layer: nn.Module, inputs: object, output: object) -> None:
         if layer.training:

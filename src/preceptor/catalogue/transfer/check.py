@@ -164,7 +164,7 @@ def transfer_check(source: Facts, target: Facts, gain: Probe | None = None) -> l
             received=f"{type(source).__name__}, {type(target).__name__}",
         )
     said = [*_kinds(source, target), *_scales(source, target)]
-    if None not in (source.examples, target.examples) and source.examples <= target.examples:  # type: ignore[operator]
+    if None not in (source.examples, target.examples) and source.examples <= target.examples:  # type: ignore[operator]  # None is ruled out before
         said.append(
             f"no more data there: {source.examples:,} training examples there, {target.examples:,} here"
         )

@@ -65,7 +65,7 @@ def new_head(model: nn.Module, outputs: int, old: int | None = None, head: str |
             received=f"{name or 'the model itself'}: {type(layer).__name__}",
         )
     above, _, own = name.rpartition(".")
-    setattr(modules[above], own, new.to(next(layer.parameters())))  # type: ignore[union-attr]
+    setattr(modules[above], own, new.to(next(layer.parameters())))  # type: ignore[union-attr]  # a layer of torch
     return name
 
 
@@ -74,7 +74,7 @@ def _like(layer: nn.Module | None, outputs: int) -> nn.Module | None:
         return nn.Linear(layer.in_features, outputs, bias=layer.bias is not None)
     if isinstance(layer, _ConvNd) and not layer.transposed:
         make: Any = type(layer)
-        return make(  # type: ignore[no-any-return]
+        return make(  # type: ignore[no-any-return]  # a factory of the catalogue
             layer.in_channels,
             outputs,
             layer.kernel_size,

@@ -132,7 +132,7 @@ class TextIds:
                 "nothing is left to train on", expected="a longer text", received=f"{len(self)} ids"
             )
         cuts = ((0, middle), (middle, last), (last, len(self)))
-        return tuple(  # type: ignore[return-value]
+        return tuple(  # type: ignore[return-value]  # one for each part
             replace(self, ids=self.ids[low:high], start=self.start + low, characters=0, unknown=None)
             for low, high in cuts
         )

@@ -258,7 +258,7 @@ class Vocabulary:
         """
         try:
             if state["version"] != _VERSION or state["kind"] != "vocabulary":
-                raise ValueError(f"version {state['version']}, kind {state['kind']}")  # noqa: TRY301
+                raise ValueError(f"version {state['version']}, kind {state['kind']}")  # noqa: TRY301 - told below with the other kinds of damage
             return cls(
                 tuple(map(str, state["symbols"])),
                 Tokenizer(str(state["level"]), bool(state["lower"])),

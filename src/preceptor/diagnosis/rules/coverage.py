@@ -64,7 +64,7 @@ def parameters_not_optimized(case: Case) -> Iterator[Finding]:
     listed = [layer for layer in loose if any(row.module == layer.name for row in left)]
     yield Finding(
         "parameters-not-optimized",
-        severity,  # type: ignore[arg-type]
+        severity,  # type: ignore[arg-type]  # one of the severities
         title,
         {
             "parameters without an optimizer": [row.name for row in left[:8]],

@@ -70,8 +70,8 @@ def _run_of(member: Member, shared: Shared, index: int, changes: dict[str, Any])
 
 
 def _written(member: Member, shared: Shared, place: Path, chosen: list[str]) -> RunFolder:
-    assert member.predictor is not None  # noqa: S101
-    assert member.weights is not None  # noqa: S101
+    assert member.predictor is not None  # noqa: S101 - for the type checker: members that were trained have both
+    assert member.weights is not None  # noqa: S101 - for the type checker: members that were trained have both
     feeds, prepared = shared.feeds, shared.prepared
     signature = replace(feeds.signature, classes=getattr(member.predictor.task, "classes", ()))
     facts = {

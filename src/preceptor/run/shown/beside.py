@@ -57,7 +57,7 @@ def kernel_log_density(train: Numbers, x: Numbers) -> Numbers:
 def beside_density(run: Run, own: Numbers, where: str) -> Table:
     """Return the mean log-density of a network, of one Gaussian, and of a kernel estimate."""
     train, held = run.part("train"), run.part("val") or run.part("train")
-    assert train is not None and held is not None and run.preprocessor is not None  # noqa: S101, PT018
+    assert train is not None and held is not None and run.preprocessor is not None  # noqa: S101, PT018 - for the type checker: asked for before
     known, x = _numbers(train)[:_LEARNED], _numbers(held)
     volume = run.preprocessor.log_volume
     found = {run.experiment.model.name: own}

@@ -81,7 +81,7 @@ def _views(run: Run, part: Part, index: int) -> tuple[Any, Any, Any]:
     made = run.task.predict(output)[0]
     if isinstance(run.task, tasks.Segmentation):
         assert run.prepared is not None  # noqa: S101 - there is a part
-        raw = centre(np.asarray(run.prepared.dataset.inputs[part.rows[index]]), made.shape)  # type: ignore[index]
+        raw = centre(np.asarray(run.prepared.dataset.inputs[part.rows[index]]), made.shape)  # type: ignore[index]  # images lie in an array
         return _bytes(raw), centre(target[0], made.shape).numpy(), made.numpy()
     noisy, clean = (run.task.predict(torch.as_tensor(t))[0] for t in (one.x, target))
     images = _alike(*(centre(image, made.shape[-2:]).cpu().numpy() for image in (clean, noisy, made)))

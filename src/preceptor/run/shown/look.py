@@ -162,7 +162,7 @@ def _chosen(predictions: Predictions, n: int) -> NDArray[np.int64]:
     wrong = [i for i in order[::-1] if predictions.predicted[i] != predictions.target[i]]
     right = [i for i in order if predictions.predicted[i] == predictions.target[i]]
     seen: set[int] = set()
-    first = [i for i in right if (k := int(predictions.target[i])) not in seen and not seen.add(k)]  # type: ignore[func-returns-value]
+    first = [i for i in right if (k := int(predictions.target[i])) not in seen and not seen.add(k)]  # type: ignore[func-returns-value]  # add returns None, which is what is wanted
     hits = first + [i for i in right if i not in set(first)]
     mistakes = wrong[: max(n // 2, n - len(hits))]
     return np.array([*mistakes, *hits[: n - len(mistakes)]], dtype=np.int64)

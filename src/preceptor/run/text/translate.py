@@ -174,7 +174,7 @@ class _Step:
         model: Any = self.predictor.model
         symbols = symbols.to(self.predictor.device)
         if self.remembers:
-            call: Callable[[Any], Any] = lambda s: model.step(s, self.memory, state)  # noqa: E731
+            call: Callable[[Any], Any] = lambda s: model.step(s, self.memory, state)  # noqa: E731 - shorter than a function of its own
             logits, state = self.predictor.in_precision(call, symbols)
         else:
             state = torch.cat([state, symbols[:, None]], 1)

@@ -105,7 +105,7 @@ def head_for(predictor: Predictor, criteria: Sequence[nn.Module]) -> Head:
     if type(first) is nn.CrossEntropyLoss and isinstance(task, Classification) and not task.binary:
         plain = first.weight is None and first.reduction == "mean"
         if plain:
-            return Softmax([float(c.label_smoothing) for c in criteria], predictor.device)  # type: ignore[arg-type]
+            return Softmax([float(c.label_smoothing) for c in criteria], predictor.device)  # type: ignore[arg-type]  # of cross-entropies
     if type(first) is nn.MSELoss and first.reduction == "mean" and isinstance(task, Regression):
         return Squares()
     return Mapped(predictor.judge)

@@ -99,7 +99,7 @@ def take_seat(
         entry = catalogue.entry(problem.task.loss, "loss")
         made = entry.build(**entry.options(**experiment.loss.options))
         criterion = copy.copy(criterion)
-        criterion.label_smoothing = made.label_smoothing  # type: ignore[attr-defined]
+        criterion.label_smoothing = made.label_smoothing  # type: ignore[attr-defined]  # of a cross-entropy
         loss_block = Block(**{**loss_block.model_dump(), "label_smoothing": made.label_smoothing})
     blocks = {"optimizer": optimizer_block, "schedule": schedule_block, "loss": loss_block}
     if "dropout" in decided.model.options:

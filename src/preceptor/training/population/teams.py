@@ -231,7 +231,7 @@ class Team:
         if engine not in ways:
             self._refuse("the network is no chain of layers that have kernels over all members")
         before, few = generators.capture(), seats[:2]
-        x, y = problem.train.x[:2], problem.train.y[:2]  # type: ignore[attr-defined]
+        x, y = problem.train.x[:2], problem.train.y[:2]  # type: ignore[attr-defined]  # teams are of data in memory
         try:
             with torch.no_grad():
                 ways[engine](few).gradient(
@@ -245,7 +245,7 @@ class Team:
 
 def _sizes(rows: Tensor | None, feeds: Feeds) -> tuple[int, int]:
     """Return how many examples a member learns from, and how many to a step."""
-    there, batch = len(feeds.train.y), feeds.train.batch_size  # type: ignore[attr-defined]
+    there, batch = len(feeds.train.y), feeds.train.batch_size  # type: ignore[attr-defined]  # teams are of data in memory
     examples = there if rows is None else len(rows)
     return examples, examples if batch >= there else min(batch, examples)
 
@@ -273,4 +273,4 @@ def _ways(problem: Problem, feeds: Feeds) -> dict[str, Make]:
 
 
 def _rate(model: nn.Module, name: str) -> float:
-    return float(model.get_submodule(name).p)  # type: ignore[arg-type]
+    return float(model.get_submodule(name).p)  # type: ignore[arg-type]  # a dropout layer

@@ -41,12 +41,12 @@ def _start(spot: Spot, loops: list[ast.stmt]) -> ast.stmt:
     if len(loops) == 1:
         function = spot.source.function(loops[0])
         if function is None:  # there are no epochs, or each batch is one
-            body: list[ast.stmt] = loops[0].body if _is_counted(loops[0]) else [loops[0]]  # type: ignore[attr-defined]
+            body: list[ast.stmt] = loops[0].body if _is_counted(loops[0]) else [loops[0]]  # type: ignore[attr-defined]  # loops have bodies
             return body[0]
         return loops[0]
     if len(loops) > 2 or not _is_counted(loops[1]):  # phases, folds, or settings
         raise Unclear
-    return loops[1].body[0]  # type: ignore[attr-defined, no-any-return]
+    return loops[1].body[0]  # type: ignore[attr-defined, no-any-return]  # loops have bodies
 
 
 def _is_counted(loop: ast.stmt) -> bool:

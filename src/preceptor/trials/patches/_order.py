@@ -99,7 +99,7 @@ def clip_norm(spot: Spot) -> list[Edit]:
         raise Unclear
     lines = [f"{spot.nn}.utils.clip_grad_norm_({model}.parameters(), {number_text(norm)})"]
     if step.args and not source.calls("unscale_"):
-        scaler = source.code(step.func.value)  # type: ignore[attr-defined]
+        scaler = source.code(step.func.value)  # type: ignore[attr-defined]  # a method call, as matched above
         lines.insert(0, f"{scaler}.unscale_({spot.stepped(step)})")
     return [source.before(statement, *lines)]
 
@@ -120,7 +120,7 @@ def unscale_first(spot: Spot) -> list[Edit]:
             raise Unclear
         return [source.delete(late), source.before(statement, *source.lines(late))]
     step = only(call for call in spot.beside(spot.steps, spot.batches(clip)) if call.args)
-    scaler = source.code(step.func.value)  # type: ignore[attr-defined]
+    scaler = source.code(step.func.value)  # type: ignore[attr-defined]  # a method call, as matched above
     return [source.before(statement, f"{scaler}.unscale_({spot.stepped(step)})")]
 
 

@@ -77,11 +77,11 @@ class Program:
 
     def start(self, node: ast.AST) -> int:
         """Return where a node starts, in characters."""
-        return self._offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+        return self._offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]  # nodes of parsed code have places
 
     def end(self, node: ast.AST) -> int:
         """Return where a node ends, without the parentheses around it."""
-        return self._offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+        return self._offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]  # nodes of parsed code have places
 
     def closed(self, node: ast.AST) -> int:
         """Return the end of a node with the parentheses around it, which its own span leaves out."""
@@ -102,7 +102,7 @@ class Program:
 
     def covers(self, node: ast.AST, line: int) -> bool:
         """Whether a line is one of a node's."""
-        return bool(node.lineno <= line <= node.end_lineno)  # type: ignore[attr-defined]
+        return bool(node.lineno <= line <= node.end_lineno)  # type: ignore[attr-defined]  # nodes of parsed code have places
 
     # Finding nodes
 

@@ -124,7 +124,7 @@ class Spot:
 
     def stepped(self, call: ast.Call) -> str:
         """Return the optimizer that a step is one of, as text: "scaler.step(opt)" is one of "opt"."""
-        base = call.args[0] if call.args else call.func.value  # type: ignore[attr-defined]
+        base = call.args[0] if call.args else call.func.value  # type: ignore[attr-defined]  # a method call, as matched above
         if not isinstance(base, (ast.Name, ast.Attribute)):
             raise Unclear
         return self.source.code(base)

@@ -196,7 +196,7 @@ def _translated(seed: int, steps: int) -> tuple[float, float]:
     ours = [row[: row.index(1)] if 1 in row else row for row in written]
     return tuple(
         sum(a == b for a, b in zip(made, wanted, strict=True)) / len(wanted) for made in (by_word, ours)
-    )  # type: ignore[return-value]
+    )  # type: ignore[return-value]  # two ways, two shares
 
 
 @torch.no_grad()
@@ -204,7 +204,7 @@ def _written(model: nn.Module, source: Tensor, length: int) -> list[list[int]]:
     memory, state = model.begin(source)  # type: ignore[operator]  # of networks that write
     symbols, rows = torch.ones(len(source), dtype=torch.int64), []
     for _ in range(length):
-        logits, state = model.step(symbols, memory, state)  # type: ignore[operator]
+        logits, state = model.step(symbols, memory, state)  # type: ignore[operator]  # of networks that write
         symbols = logits.argmax(-1)
         rows.append(symbols)
     found: list[list[int]] = torch.stack(rows, 1).tolist()
